@@ -1,0 +1,3 @@
+from distill_cli.cli import app
+
+app(prog_name="distill")

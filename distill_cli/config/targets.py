@@ -1,0 +1,85 @@
+"""From `_target_` in a YAML to the object it names: the only registry there is.
+
+A *spec* is a plain mapping: `{"_target_": "package.module.name", **keyword_arguments}`. Hydra's own
+`instantiate` stays out of the lower layers, because specs also come from artefacts, where only targets on
+the allow-list may be imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from distill_cli.errors import ArtifactError, ConfigError
+
+TARGET = "_target_"
+LABELS = ("name",)  # keys of a spec that are for people and never passed on
+ALLOWED_PREFIXES = ("distill_cli.", "torchvision.models.", "timm.", "transformers.")
+
+
+def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:
+    """Call the target of `spec` with its arguments and with `given`.
+
+    Raises `ConfigError` where the target does not exist, an argument is unknown or missing, or the target
+    itself refuses a value with a `TypeError` or `ValueError`.
+    """
+    target = locate(str(spec.get(TARGET, "")))
+    arguments = {key: value for key, value in spec.items() if key != TARGET and key not in LABELS}
+    try:
+        inspect.signature(target).bind(**arguments, **given)
+    except TypeError as error:
+        raise ConfigError(f"{spec[TARGET]}: {_with_hint(str(error), target)}") from None
+    try:
+        return target(**arguments, **given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{spec[TARGET]}: {' '.join(str(error).split())}") from error
+
+
+def locate(target: str) -> Callable[..., Any]:
+    """The class or function that a dotted path names. Raises `ConfigError` where there is none."""
+    module_name, _, name = target.rpartition(".")
+    if not module_name:
+        raise ConfigError(f"_target_ {target!r} is not a dotted path such as package.module.Class")
+    try:
+        found = getattr(import_module(module_name), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"_target_ {target}: no module named {error.name!r}{_extra(error.name)}") from None
+    except AttributeError:
+        raise ConfigError(f"_target_ {target}: {module_name} has no {name!r}") from None
+    if not callable(found):
+        raise ConfigError(f"_target_ {target} is not a class or a function")
+    return found  # type: ignore[no-any-return]
+
+
+def parameters_of(spec: Mapping[str, Any]) -> set[str]:
+    """Names that the target of `spec` takes explicitly."""
+    return set(inspect.signature(locate(str(spec.get(TARGET, "")))).parameters)
+
+
+def check_allowed(target: str) -> None:
+    """Refuse to import what an artefact names, unless it is on the allow-list. Raises `ArtifactError`."""
+    extra = tuple(p for p in os.environ.get("DISTILL_ALLOW_TARGETS", "").split(",") if p)
+    if not target.startswith(ALLOWED_PREFIXES + extra):
+        raise ArtifactError(
+            f"the artefact asks for {target!r}, which is not on the allow-list; "
+            f"if you trust it, set DISTILL_ALLOW_TARGETS={target.rpartition('.')[0]}."
+        )
+
+
+def nearest(name: str, candidates: list[str]) -> str:
+    """` (did you mean 'x'?)` where something similar exists, else an empty string."""
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _with_hint(message: str, target: Callable[..., Any]) -> str:
+    unknown = message.split("'")[1] if "unexpected keyword" in message else ""
+    return message + (nearest(unknown, list(inspect.signature(target).parameters)) if unknown else "")
+
+
+def _extra(module: str | None) -> str:
+    return f"; install it with: pip install 'distill-cli[{module}]'" if module == "timm" else ""
