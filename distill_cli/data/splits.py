@@ -13,9 +13,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from distill_cli.losses.labels import UNLABELLED as UNLABELLED
+
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-UNLABELLED = -1
 
 
 @runtime_checkable

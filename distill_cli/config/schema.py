@@ -1,0 +1,180 @@
+"""The typed shape of the composed config. Hydra checks names and types against it, `__post_init__` the values.
+
+What can be chosen freely (a model, a loss, a schedule) is a *spec*: a mapping with a `_target_`, checked
+when it is instantiated. Everything else has a field here. No field has a default: those live in `conf/`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from distill_cli.errors import ConfigError
+
+Spec = dict[str, Any]
+
+
+def require(holds: bool, key: str, value: object, rule: str) -> None:
+    """Raise `ConfigError` naming the override, its value and the rule it breaks."""
+    if not holds:
+        raise ConfigError(f"{key}={value}: {rule}")
+
+
+@dataclass
+class Training:
+    """How one model is built and trained: the same fields for teacher and student."""
+
+    model: Spec
+    seed: int
+    epochs: int
+    batch_size: int
+    accumulation: int
+    optimizer: Spec
+    lr_schedule: Spec
+    decay_norm_and_bias: bool
+    label_smoothing: float
+    l1: float
+    clip_norm: float | None
+    ema: float | None
+    validate_every: int
+
+    def check(self, role: str) -> None:
+        def at_least(minimum: float, *fields: str) -> None:
+            for field in fields:
+                value = getattr(self, field)
+                require(value >= minimum, f"{role}.{field}", value, f"must be at least {minimum:g}")
+
+        at_least(1, "epochs", "batch_size", "accumulation", "validate_every")
+        at_least(0, "seed", "l1")
+        lr, clip, ema = self.optimizer.get("lr"), self.clip_norm, self.ema
+        is_rate = isinstance(lr, int | float) and math.isfinite(lr) and lr > 0
+        require(is_rate, f"{role}.optimizer.lr", lr, "must be a number above 0")
+        require(
+            0 <= self.label_smoothing < 1,
+            f"{role}.label_smoothing",
+            self.label_smoothing,
+            "must be in [0, 1)",
+        )
+        require(clip is None or clip > 0, f"{role}.clip_norm", clip, "must be above 0, or null for none")
+        require(ema is None or 0 < ema < 1, f"{role}.ema", ema, "must be in (0, 1), or null for none")
+        require(
+            self.accumulation <= self.batch_size,
+            f"{role}.accumulation",
+            self.accumulation,
+            f"cannot cut a batch of {self.batch_size} into that many parts",
+        )
+
+
+@dataclass
+class TeacherTraining(Training):
+    checkpoint: str | None
+    views: Spec | None
+
+
+@dataclass
+class Trainer:
+    """How a run is carried out: nothing here changes a result, so none of it is in a key."""
+
+    checkpoint_every: float
+    workers: int | None
+    resident_bytes: float
+
+
+@dataclass
+class Evaluate:
+    """What the report measures."""
+
+    batch_size: int
+    ece_bins: int
+    latency: bool
+
+
+@dataclass
+class Gates:
+    """Thresholds for CI; null is no gate. Fractions, not percent."""
+
+    min_top1: float | None
+    max_drop: float | None
+    min_gain: float | None
+    min_gap_closed: float | None
+    min_agreement: float | None
+    max_ece: float | None
+    max_params: int | None
+    max_latency_ms: float | None
+
+
+@dataclass
+class Paths:
+    data: str
+    artifacts: str
+    outputs: str
+
+
+@dataclass
+class Config:
+    """One config for every verb."""
+
+    data: Spec
+    teacher: TeacherTraining
+    student: Training
+    views: Spec
+    soft_labels: Spec
+    loss: Spec
+    temperature: float
+    alpha: float
+    temperature_schedule: Spec
+    alpha_schedule: Spec
+    teacher_source: str
+    seed: int
+    device: str
+    precision: str
+    compile: str
+    trainer: Trainer
+    evaluate: Evaluate
+    gates: Gates
+    paths: Paths
+
+    def __post_init__(self) -> None:
+        is_temperature = math.isfinite(self.temperature) and 0 < self.temperature <= 1e4
+        require(is_temperature, "temperature", f"{self.temperature:g}", "must be above 0 (1 to 20 is usual)")
+        require(
+            0 <= self.alpha <= 1, "alpha", f"{self.alpha:g}", "must be in [0, 1]: the weight of the soft loss"
+        )
+        require(self.seed >= 0, "seed", self.seed, "must not be negative")
+        self._one_of("teacher_source", "auto", "cached", "online")
+        self._one_of("precision", "auto", "fp32", "bf16", "fp16")
+        self.compile = self.compile.lower()
+        self._one_of("compile", "auto", "true", "false")
+        self.teacher.check("teacher")
+        self.student.check("student")
+        self._check_views("views", self.views)
+        if self.teacher.views is not None:
+            self._check_views("teacher.views", self.teacher.views)
+        for field in ("block", "batch_size"):
+            value = self.soft_labels.get(field)
+            require(
+                isinstance(value, int) and value >= 1, f"soft_labels.{field}", value, "must be at least 1"
+            )
+        require(
+            self.evaluate.batch_size >= 1,
+            "evaluate.batch_size",
+            self.evaluate.batch_size,
+            "must be at least 1",
+        )
+        require(
+            self.evaluate.ece_bins >= 1, "evaluate.ece_bins", self.evaluate.ece_bins, "must be at least 1"
+        )
+        workers = self.trainer.workers
+        require(workers is None or workers >= 0, "trainer.workers", workers, "must be 0 or more, or null")
+
+    def _one_of(self, field: str, *allowed: str) -> None:
+        value = getattr(self, field)
+        require(value in allowed, field, value, f"must be one of {', '.join(allowed)}")
+
+    @staticmethod
+    def _check_views(key: str, views: Spec) -> None:
+        count, seed = views.get("count"), views.get("seed")
+        is_count = count is None or (isinstance(count, int) and count >= 1)
+        require(is_count, f"{key}.count", count, "must be at least 1, or null for a new view in every epoch")
+        require(isinstance(seed, int) and seed >= 0, f"{key}.seed", seed, "must be a whole number, 0 or more")

@@ -1,0 +1,203 @@
+"""From the composed config to what is to be made: keys, places, and what each stage reads.
+
+A stage is a pure function of its key. Everything here is computed without torch, so that a command that has
+nothing to do ends before torch would be imported. This is the lowest place that sees a `DictConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from distill_cli.artifacts.files import sha256_of
+from distill_cli.artifacts.store import Place
+from distill_cli.config.schema import Config, Spec, Training
+from distill_cli.config.targets import LABELS, instantiate
+from distill_cli.data.open import fingerprint, open_data
+from distill_cli.data.splits import DataSet
+from distill_cli.errors import ConfigError
+from distill_cli.schedules import is_zero_throughout
+from distill_cli.soft_labels.label_set import LabelSet
+
+FORMATS = {"teacher": 1, "soft_labels": 1, "student": 1, "evaluation": 1}
+OUTSIDE_THE_RECIPE = ("model", "seed", "checkpoint", "views")  # named on their own in an identity
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All artefacts of one config."""
+
+    config: Config
+    data: DataSet
+
+    @classmethod
+    def of(cls, composed: DictConfig) -> Plan:
+        """Raises `ConfigError` for impossible values and `DataError` for a data set that cannot be read."""
+        config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+        index = Path(config.paths.artifacts) / ".index"
+        return cls(config, open_data(config.data, Path(config.paths.data), index))
+
+    @cached_property
+    def teacher(self) -> Place:
+        config = self.config.teacher
+        label = f"{config.model.get('name', 'teacher')}-{self.data.name}"
+        if config.checkpoint is not None:
+            return self._place("teachers", label, self._imported_teacher(Path(config.checkpoint)))
+        return self._place("teachers", label, self._trained("teacher", config, self.teacher_views))
+
+    @cached_property
+    def teacher_views(self) -> Spec:
+        """Its own recipe, or that of the students with a new view in every epoch."""
+        if self.config.teacher.views is not None:
+            return self.config.teacher.views
+        return {**self.config.views, "seed": self.config.teacher.seed, "count": None}
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """Raises `ConfigError` where views are new in every epoch, so that none can be stored."""
+        views = self.config.views
+        if views["count"] is None:
+            raise ConfigError(
+                "views.count=null: views that never come back cannot be stored; set views.count=8"
+            )
+        identity = {
+            "stage": "soft_labels",
+            "format": FORMATS["soft_labels"],
+            "teacher": self.teacher.key,
+            "views": _without(views, "count"),
+            "encoding": _without(self.config.soft_labels),
+            "data": {"name": self.data.name, "classes": list(self.data.classes), **self._preprocessing},
+            "precision": self.config.precision,
+        }
+        label = f"{self.config.teacher.model.get('name', 'teacher')}-{views.get('name', 'views')}"
+        return LabelSet(
+            self._place("soft_labels", label, identity),
+            self.data,
+            views=views["count"],
+            block=self.config.soft_labels["block"],
+            mixes="_target_" in (views.get("mixing") or {}),
+        )
+
+    @cached_property
+    def distils(self) -> bool:
+        """Whether the soft loss ever has a weight. Without it the student is its own baseline."""
+        return not is_zero_throughout(instantiate(self.config.alpha_schedule))
+
+    @cached_property
+    def teacher_is_online(self) -> bool:
+        """Decided by the config alone, never by what happens to lie on the disk."""
+        source, count = self.config.teacher_source, self.config.views["count"]
+        if source == "cached" and count is None:
+            raise ConfigError(
+                "teacher_source=cached needs stored views: set views.count, or teacher_source=online"
+            )
+        return source == "online" or count is None
+
+    @cached_property
+    def student(self) -> Place:
+        """The student that the config asks for; with alpha 0 that is the baseline."""
+        if not self.distils:
+            return self.baseline
+        config = self.config
+        label = (
+            f"{config.student.model.get('name', 'student')}-{self.data.name}-{config.loss.get('name', 'loss')}"
+            f"-t{config.temperature:g}-a{config.alpha:g}-s{config.seed}"
+        )
+        return self._place("students", label, {**self._student_alone, "distillation": self._distillation})
+
+    @cached_property
+    def baseline(self) -> Place:
+        """The same student, with the same recipe and views, from hard labels alone."""
+        name = self.config.student.model.get("name", "student")
+        label = f"{name}-{self.data.name}-alone-s{self.config.seed}"
+        return self._place("students", label, {**self._student_alone, "distillation": None})
+
+    def evaluation(self) -> Place:
+        """The report. A baseline joins its key once it is built."""
+        has_baseline = self.baseline.is_complete()
+        identity = {
+            "stage": "evaluation",
+            "format": FORMATS["evaluation"],
+            "student": self.student.key,
+            "teacher": self.teacher.key,
+            "baseline": self.baseline.key if has_baseline else None,
+            "data": self._data_identity,
+            "settings": {
+                "batch_size": self.config.evaluate.batch_size,
+                "ece_bins": self.config.evaluate.ece_bins,
+                "latency": self.config.evaluate.latency,
+            },
+            "precision": self.config.precision,
+        }
+        return self._place("evaluations", self.student.label, identity)
+
+    @cached_property
+    def _student_alone(self) -> dict[str, Any]:
+        return self._trained("student", self.config.student, self.config.views)
+
+    @cached_property
+    def _distillation(self) -> dict[str, Any]:
+        config = self.config
+        teacher = (
+            {"source": "online", "teacher": self.teacher.key}
+            if self.teacher_is_online
+            else {"source": "cached", "soft_labels": self.labels.place.key}
+        )
+        return {
+            **teacher,
+            "loss": _without(config.loss),
+            "temperature": config.temperature_schedule,
+            "alpha": config.alpha_schedule,
+        }
+
+    def _trained(self, stage: str, training: Training, views: Mapping[str, Any]) -> dict[str, Any]:
+        recipe = {field.name: getattr(training, field.name) for field in fields(training)}
+        return {
+            "stage": stage,
+            "format": FORMATS[stage],
+            "data": self._data_identity,
+            "model": _without(training.model),
+            "recipe": {name: value for name, value in recipe.items() if name not in OUTSIDE_THE_RECIPE},
+            "views": _without(views),
+            "seed": training.seed,
+            "precision": self.config.precision,
+        }
+
+    def _imported_teacher(self, checkpoint: Path) -> dict[str, Any]:
+        if not checkpoint.is_file():
+            raise ConfigError(f"teacher.checkpoint={checkpoint}: there is no such file")
+        return {
+            "stage": "teacher",
+            "format": FORMATS["teacher"],
+            "checkpoint": sha256_of(checkpoint),
+            "model": _without(self.config.teacher.model),
+            "classes": list(self.data.classes),
+            **self._preprocessing,
+        }
+
+    @cached_property
+    def _preprocessing(self) -> dict[str, Any]:
+        """What happens to a picture before a model sees it."""
+        shape = list(self.data.image_shape)
+        return {"mean": list(self.data.mean), "std": list(self.data.std), "image_shape": shape}
+
+    @cached_property
+    def _data_identity(self) -> dict[str, Any]:
+        return {**fingerprint(self.data), **self._preprocessing}
+
+    def _place(self, kind: str, label: str, identity: Mapping[str, Any]) -> Place:
+        return Place(Path(self.config.paths.artifacts), kind, label, identity)
+
+
+def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A spec as it goes into an identity: without names for people, here and in what it nests."""
+    return {
+        key: _without(value) if isinstance(value, Mapping) else value
+        for key, value in spec.items()
+        if key not in (*names, *LABELS)
+    }

@@ -1,0 +1,161 @@
+"""Numbers that move while a model trains: temperature, alpha, and the factor of the learning rate.
+
+A schedule is a pure function of `Progress`; it keeps no state, so a resumed run needs none. No torch here:
+whether a schedule ever leaves zero is asked when keys are computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from distill_cli.progress import Progress
+
+
+class Schedule(Protocol):
+    def __call__(self, progress: Progress) -> float: ...
+
+
+def is_zero_throughout(schedule: Schedule, samples: int = 1000) -> bool:
+    """Whether the value is 0 from the first step to the last (looked at in `samples` places)."""
+    return all(schedule(Progress(step, samples, samples)) == 0 for step in range(samples))
+
+
+@dataclass(frozen=True)
+class Constant:
+    """`start`, all the time."""
+
+    start: float
+
+    def __call__(self, progress: Progress) -> float:
+        return self.start
+
+
+@dataclass(frozen=True)
+class _Ramp:
+    """From `start` to `end` between the fractions `begin` and `until` of training; level before and after."""
+
+    start: float
+    end: float
+    begin: float = 0.0
+    until: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(
+            0 <= self.begin < self.until <= 1,
+            f"begin={self.begin:g} and until={self.until:g} must be 0 <= begin < until <= 1",
+        )
+
+    def _position(self, progress: Progress) -> float:
+        """How far along the ramp we are, in [0, 1]."""
+        return min(1.0, max(0.0, (progress.fraction - self.begin) / (self.until - self.begin)))
+
+
+@dataclass(frozen=True)
+class Linear(_Ramp):
+    """A straight line."""
+
+    def __call__(self, progress: Progress) -> float:
+        return self.start + (self.end - self.start) * self._position(progress)
+
+
+@dataclass(frozen=True)
+class Cosine(_Ramp):
+    """Half a cosine: slow at both ends."""
+
+    def __call__(self, progress: Progress) -> float:
+        return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self._position(progress))) / 2
+
+
+@dataclass(frozen=True)
+class Exponential(_Ramp):
+    """A constant ratio per step. `start` and `end` must have the same sign and not be 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.start * self.end > 0, f"an exponential cannot go from {self.start:g} to {self.end:g}")
+
+    def __call__(self, progress: Progress) -> float:
+        return self.start * (self.end / self.start) ** self._position(progress)
+
+
+@dataclass(frozen=True)
+class Step:
+    """`start * factor ** (step // every)`: a stair that goes down by `factor` every `every` steps."""
+
+    start: float
+    factor: float
+    every: int
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 1, f"every={self.every} must be at least 1 step")
+        _require(self.factor > 0, f"factor={self.factor:g} must be above 0")
+
+    def __call__(self, progress: Progress) -> float:
+        return float(self.start * self.factor ** (progress.step // self.every))
+
+
+@dataclass(frozen=True)
+class _WarmUp:
+    """Learning rates: a factor on `optimizer.lr`, rising linearly over the first `warmup` epochs."""
+
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.warmup >= 0, f"warmup={self.warmup:g} must not be negative")
+
+    def __call__(self, progress: Progress) -> float:
+        if progress.epochs < self.warmup:
+            return (progress.step + 1) / (self.warmup * progress.steps_per_epoch + 1)
+        return self._factor(progress)
+
+    def _factor(self, progress: Progress) -> float:
+        return 1.0
+
+    def _after_warmup(self, progress: Progress) -> float:
+        """How much of the time after the warm-up is over, in [0, 1)."""
+        first = self.warmup * progress.steps_per_epoch
+        return (progress.step - first) / max(1.0, progress.total_steps - first)
+
+
+@dataclass(frozen=True)
+class ConstantRate(_WarmUp):
+    """The full learning rate after the warm-up."""
+
+
+@dataclass(frozen=True)
+class LinearRate(_WarmUp):
+    """Down to the fraction `end` of the learning rate in a straight line."""
+
+    end: float = 0.0
+
+    def _factor(self, progress: Progress) -> float:
+        return 1 + (self.end - 1) * self._after_warmup(progress)
+
+
+@dataclass(frozen=True)
+class CosineRate(_WarmUp):
+    """Down to the fraction `end` of the learning rate along half a cosine (arXiv:1608.03983)."""
+
+    end: float = 0.0
+
+    def _factor(self, progress: Progress) -> float:
+        return self.end + (1 - self.end) * (1 + math.cos(math.pi * self._after_warmup(progress))) / 2
+
+
+@dataclass(frozen=True)
+class StepRate(_WarmUp):
+    """Times `factor` at each of the `milestones` (in epochs)."""
+
+    milestones: Sequence[float] = ()
+    factor: float = 0.1
+
+    def _factor(self, progress: Progress) -> float:
+        return float(self.factor ** sum(progress.epochs >= epoch for epoch in self.milestones))
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)

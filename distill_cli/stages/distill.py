@@ -1,0 +1,78 @@
+"""`distill distill`: a student artefact. With `alpha=0` it is the baseline, and needs no teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from distill_cli.errors import ArtifactError
+from distill_cli.plan import Plan
+from distill_cli.runtime.console import say
+from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.session import Session
+from distill_cli.stages.summary import summary
+
+
+def main(config: DictConfig, output: Path) -> float | None:
+    session = Session.of(config)
+    result = run(session)
+    write_result(output, result.document())
+    say(f"next: {session.command('evaluate')}")
+    return result.metrics.get("validation_top1")
+
+
+def run(session: Session) -> StageResult:
+    """The student that the config asks for."""
+    plan = session.plan
+    if not plan.distils:
+        return run_baseline(session)
+
+    def build() -> Built:
+        _check_inputs(session)
+        from distill_cli.stages.jobs.train import train_student
+
+        return train_student(plan)
+
+    result = ensure("distill", plan.student, student_inputs(plan), build)
+    say(summary("student", result))
+    return result
+
+
+def run_baseline(session: Session) -> StageResult:
+    """The same student without a teacher."""
+    plan = session.plan
+
+    def build() -> Built:
+        from distill_cli.stages.jobs.train import train_baseline
+
+        return train_baseline(plan)
+
+    result = ensure("distill", plan.baseline, {}, build)
+    say(summary("baseline", result))
+    return result
+
+
+def student_inputs(plan: Plan) -> dict[str, str]:
+    if not plan.distils:
+        return {}
+    if plan.teacher_is_online:
+        return {"train-teacher": plan.teacher.key}
+    return {"train-teacher": plan.teacher.key, "gen-soft-labels": plan.labels.place.key}
+
+
+def _check_inputs(session: Session) -> None:
+    """What the student learns from must be there before torch is imported."""
+    plan = session.plan
+    if plan.teacher_is_online:
+        if not plan.teacher.is_complete():
+            raise ArtifactError(f"the teacher is not there; make it with: {session.command('train-teacher')}")
+        return
+    missing = len(plan.labels.missing())
+    if missing or not plan.labels.is_complete():
+        total = len(list(plan.labels.shards()))
+        raise ArtifactError(
+            f"{missing} of {total} soft-label files are not there or belong to other pictures; "
+            f"make them with: {session.command('gen-soft-labels')}"
+        )

@@ -1,0 +1,50 @@
+"""Make an artefact unless it is there: the part that all stages share.
+
+`build` is called with the lock held and is the first to import torch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from distill_cli.artifacts.files import sweep_temporary, write_json
+from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest
+from distill_cli.runtime.console import say
+from distill_cli.runtime.environment import describe_environment
+from distill_cli.stages.result import StageResult
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build leaves beside the files in the working directory."""
+
+    content: Mapping[str, Any]  # joins the manifest; holds "metrics"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    resumed: bool = False
+
+
+def ensure(stage: str, place: Place, inputs: Mapping[str, str], build: Callable[[], Built]) -> StageResult:
+    """The stage's result, after building the artefact if it is not there."""
+    started = time.monotonic()
+    if place.is_complete():
+        return _up_to_date(stage, place, inputs)
+    with place.locked(on_wait=lambda: say(f"waiting for another process that builds {place.name}")):
+        if place.is_complete():
+            return _up_to_date(stage, place, inputs)
+        place.work.mkdir(parents=True, exist_ok=True)
+        sweep_temporary(place.work)
+        built = build()
+        seconds = {"total": time.monotonic() - started}
+        notes = {"seconds": seconds, "environment": {**describe_environment(), **built.environment}}
+        write_json(place.work / BUILD_NOTES, notes)
+        place.publish(built.content)
+    status = "resumed" if built.resumed else "built"
+    metrics = built.content["metrics"]
+    return StageResult(stage, status, place, inputs, metrics, seconds, built.environment)
+
+
+def _up_to_date(stage: str, place: Place, inputs: Mapping[str, str]) -> StageResult:
+    return StageResult(stage, "up-to-date", place, inputs, read_manifest(place.directory)["metrics"])

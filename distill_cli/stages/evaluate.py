@@ -1,0 +1,79 @@
+"""`distill evaluate`: student, equal-budget baseline and teacher side by side, and the gates for CI."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from distill_cli.artifacts.files import read_json
+from distill_cli.artifacts.store import Place
+from distill_cli.errors import ArtifactError
+from distill_cli.evaluation.gates import Verdict, hold, judge
+from distill_cli.evaluation.report import headline, terminal_table
+from distill_cli.plan import Plan
+from distill_cli.runtime.console import say, show
+from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.session import Session
+from distill_cli.stages.summary import summary
+
+REPORT = "report.json"
+
+
+def main(config: DictConfig, output: Path) -> float | None:
+    session = Session.of(config)
+    result = run(session)
+    write_result(output, result.document())
+    hold_gates(result)
+    return result.metrics.get("validation_top1")
+
+
+def run(session: Session) -> StageResult:
+    """Measure, show the table, and judge the gates. A missed gate is held against the caller later."""
+    plan = session.plan
+
+    def build() -> Built:
+        _check_inputs(session)
+        from distill_cli.stages.jobs.measure import measure
+
+        return measure(plan, place)
+
+    place = plan.evaluation()
+    result = ensure("evaluate", place, _inputs(plan), build)
+    report = read_json(place.directory / REPORT)
+    verdicts = judge(plan.config.gates, report)
+    show(terminal_table(report))
+    say(headline(report))
+    if report["models"]["baseline"] is None:
+        say(f"for the baseline: {session.command('distill', 'alpha=0')}, then evaluate again")
+    for verdict in verdicts:
+        say(str(verdict))
+    say(summary("report", result))
+    gates = [verdict.document() for verdict in verdicts]
+    return replace(result, more={"models": report["models"], "gates": gates})
+
+
+def hold_gates(result: StageResult) -> None:
+    """Raises `GateFailed` where a gate was missed; called once result.json is written."""
+    hold([Verdict(**gate) for gate in result.more["gates"]])
+
+
+def _inputs(plan: Plan) -> dict[str, str]:
+    inputs = {"train-teacher": plan.teacher.key, "distill": plan.student.key}
+    return {**inputs, "baseline": plan.baseline.key} if plan.baseline.is_complete() else inputs
+
+
+def _check_inputs(session: Session) -> None:
+    plan = session.plan
+    needed: list[tuple[str, str, Place]] = [
+        ("teacher", "train-teacher", plan.teacher),
+        ("student", "distill", plan.student),
+    ]
+    for role, verb, place in needed:
+        if not place.is_complete():
+            raise ArtifactError(
+                f"the {role} {place.name} is not there; make it with: {session.command(verb)}, "
+                f"or everything with: {session.command('run')}"
+            )

@@ -1,0 +1,79 @@
+"""`distill gen-soft-labels`: the teacher's logits for every stored view of every train sample, and for the
+clean validation and test samples.
+
+It computes what is missing and nothing else, so resuming, more views and more samples are one operation.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from distill_cli.errors import ArtifactError
+from distill_cli.runtime.console import say
+from distill_cli.soft_labels.label_set import LabelSet
+from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.session import Session
+from distill_cli.stages.summary import summary
+
+STAGE = "gen-soft-labels"
+
+
+def main(config: DictConfig, output: Path) -> None:
+    session = Session.of(config)
+    result = run(session)
+    write_result(output, result.document())
+    say(f"next: {session.command('distill')}")
+
+
+def run(session: Session) -> StageResult:
+    labels = session.plan.labels
+    result = _up_to_date(session) if labels.is_complete() else _label(session)
+    say(summary("soft labels", result))
+    return result
+
+
+def _label(session: Session) -> StageResult:
+    plan, labels, started = session.plan, session.plan.labels, time.monotonic()
+    if not plan.teacher.is_complete():
+        raise ArtifactError(
+            f"the teacher {plan.teacher.name} is not there; make it with: {session.command('train-teacher')}"
+        )
+    with labels.place.locked(
+        on_wait=lambda: say(f"waiting for another process that labels {labels.place.name}")
+    ):
+        missing = labels.missing()
+        resumed = labels.place.directory.is_dir()
+        if not missing and labels.is_complete():
+            return _up_to_date(session)
+        from distill_cli.stages.jobs.label import label
+
+        environment = label(plan, missing)
+    return StageResult(
+        stage=STAGE,
+        status="resumed" if resumed else "built",
+        place=labels.place,
+        inputs={"train-teacher": plan.teacher.key},
+        metrics=_metrics(labels, written=len(missing)),
+        seconds={"total": time.monotonic() - started},
+        environment=environment,
+    )
+
+
+def _up_to_date(session: Session) -> StageResult:
+    labels = session.plan.labels
+    inputs = {"train-teacher": session.plan.teacher.key}
+    return StageResult(STAGE, "up-to-date", labels.place, inputs, _metrics(labels, written=0))
+
+
+def _metrics(labels: LabelSet, written: int) -> dict[str, int]:
+    shards = list(labels.shards())
+    return {
+        "samples": len(labels.data.train),
+        "views": labels.views,
+        "shards": len(shards),
+        "shards_written": written,
+        "bytes": sum(shard.path.stat().st_size for shard in shards),
+    }

@@ -1,0 +1,1 @@
+"""What stages do once there is something to do. These modules import torch."""

@@ -1,0 +1,168 @@
+"""Training a teacher, a student or a baseline, and bringing in a teacher that is trained already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from distill_cli.artifacts.files import write_bytes, write_json
+from distill_cli.artifacts.store import Place
+from distill_cli.config.schema import Training
+from distill_cli.config.targets import instantiate
+from distill_cli.data.loader import Loader
+from distill_cli.evaluation.metrics import predict_all, scores
+from distill_cli.models.artifact import WEIGHTS
+from distill_cli.models.cost import count_parameters
+from distill_cli.models.weights import load_weights, weights_bytes
+from distill_cli.plan import Plan
+from distill_cli.runtime.console import say, track
+from distill_cli.runtime.device import Runtime
+from distill_cli.runtime.signals import graceful
+from distill_cli.soft_labels.encodings import open_encoding
+from distill_cli.soft_labels.reader import LabelReader
+from distill_cli.stages.ensure import Built
+from distill_cli.stages.jobs.workplace import (
+    clean_loader,
+    memory_advice,
+    new_model,
+    open_runtime,
+    train_loader,
+    trained_model,
+)
+from distill_cli.training.loop import Record, Trainer, TrainingRun
+from distill_cli.training.objectives import CrossEntropy, Distillation, Objective
+from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
+
+HISTORY = "history.json"  # one record an epoch
+CHECKPOINT = "checkpoint.pt"
+
+
+def train_teacher(plan: Plan) -> Built:
+    recipe = plan.config.teacher
+    objective = CrossEntropy(recipe.label_smoothing)
+    return _train(plan, "teacher", plan.teacher, recipe, plan.teacher_views, objective, open_runtime(plan))
+
+
+def train_baseline(plan: Plan) -> Built:
+    recipe = plan.config.student
+    objective = CrossEntropy(recipe.label_smoothing)
+    return _train(plan, "baseline", plan.baseline, recipe, plan.config.views, objective, open_runtime(plan))
+
+
+def train_student(plan: Plan) -> Built:
+    config, runtime = plan.config, open_runtime(plan)
+    objective = Distillation(
+        hard=CrossEntropy(config.student.label_smoothing),
+        soft=instantiate(config.loss),
+        teacher=_teacher_source(plan, runtime),
+        temperature=instantiate(config.temperature_schedule),
+        alpha=instantiate(config.alpha_schedule),
+    )
+    return _train(plan, "student", plan.student, config.student, config.views, objective, runtime)
+
+
+def import_teacher(plan: Plan) -> Built:
+    """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
+    config, runtime = plan.config.teacher, open_runtime(plan)
+    model = new_model(plan, config.model, config.seed)
+    load_weights(model, Path(str(config.checkpoint)))
+    return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
+
+
+def _teacher_source(plan: Plan, runtime: Runtime) -> TeacherSource:
+    config = plan.config
+    if plan.teacher_is_online:
+        return OnlineTeacher(trained_model(plan, config.teacher.model, plan.teacher, runtime), runtime)
+    encoding = open_encoding(config.soft_labels)
+    return CachedTeacher(LabelReader(plan.labels, encoding, runtime.device, config.trainer.resident_bytes))
+
+
+def _train(
+    plan: Plan,
+    role: str,
+    place: Place,
+    recipe: Training,
+    views: Mapping[str, Any],
+    objective: Objective,
+    runtime: Runtime,
+) -> Built:
+    setting = "teacher" if role == "teacher" else "student"
+    with memory_advice(f"{setting}.batch_size, or raise {setting}.accumulation"):
+        trainer = Trainer(
+            TrainingRun(
+                recipe=recipe,
+                model=new_model(plan, recipe.model, recipe.seed),
+                objective=objective,
+                lr_schedule=instantiate(recipe.lr_schedule),
+                loader=train_loader(plan, views, runtime),
+                validate=_Validation(plan, runtime),
+                runtime=runtime,
+                checkpoint=place.work / CHECKPOINT,
+                checkpoint_every=plan.config.trainer.checkpoint_every,
+            )
+        )
+        resumed = trainer.resume()
+        say(_announcement(role, plan, trainer, resumed))
+        with graceful() as stop, track(role, recipe.epochs, "epochs", trainer.epoch) as tracker:
+            model = trainer.train(stop, tracker)
+        return _keep(plan, place, recipe.model, model, trainer.history, runtime, resumed)
+
+
+def _announcement(role: str, plan: Plan, trainer: Trainer, resumed: bool) -> str:
+    """One line: what is trained, how much, and what `auto` came to."""
+    runtime, recipe = trainer.run.runtime.describe(), trainer.recipe
+    start = f", resumed in epoch {trainer.epoch + 1}" if resumed else ""
+    return (
+        f"{role}: {recipe.model.get('name', 'model')}, {count_parameters(trainer.model):,} parameters, "
+        f"{len(plan.data.train):,} samples × {recipe.epochs} epochs on {runtime['device']} "
+        f"({runtime['precision']}, {runtime['threads']} threads){start}"
+    )
+
+
+class _Validation:
+    """A look at the held-out part of train; nothing where there is none. It opens the part at first use."""
+
+    def __init__(self, plan: Plan, runtime: Runtime) -> None:
+        self.plan, self.runtime = plan, runtime
+        self.loader: Loader | None = None
+
+    def __call__(self, model: nn.Module) -> Record:
+        if not len(self.plan.data.validation):
+            return {}
+        if self.loader is None:
+            self.loader = clean_loader(self.plan, self.plan.data.validation, self.runtime)
+        settings = self.plan.config.evaluate
+        found = scores(predict_all(model, self.loader, self.runtime, settings.batch_size), settings.ece_bins)
+        return {"validation_top1": found["top1"], "validation_nll": found["nll"]}
+
+
+def _keep(
+    plan: Plan,
+    place: Place,
+    spec: Mapping[str, Any],
+    model: nn.Module,
+    history: list[Record],
+    runtime: Runtime,
+    resumed: bool,
+) -> Built:
+    """Write weights and history into the working directory, and measure what was made."""
+    write_bytes(place.work / WEIGHTS, weights_bytes(model))
+    write_json(place.work / HISTORY, history)
+    data, settings = plan.data, plan.config.evaluate
+    predictions = predict_all(model, clean_loader(plan, data.test, runtime), runtime, settings.batch_size)
+    metrics = {
+        **_Validation(plan, runtime)(model),
+        "test_top1": scores(predictions, settings.ece_bins)["top1"],
+        "parameters": count_parameters(model),
+        **({"train_loss": history[-1]["loss"]} if history else {}),
+    }
+    preprocessing = {"mean": data.mean, "std": data.std, "image_shape": data.image_shape}
+    content = {
+        "model": dict(spec),
+        "data": {"name": data.name, "classes": list(data.classes), **preprocessing},
+        "metrics": metrics,
+    }
+    return Built(content, runtime.describe(), resumed)

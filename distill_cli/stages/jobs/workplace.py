@@ -1,0 +1,70 @@
+"""What every job needs from a plan: the machine, loaders, models, and advice when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from distill_cli.artifacts.store import Place, verified
+from distill_cli.data.loader import Loader
+from distill_cli.data.splits import Split
+from distill_cli.data.views.views import open_views
+from distill_cli.errors import ResourceError
+from distill_cli.models.artifact import WEIGHTS
+from distill_cli.models.build import build_model
+from distill_cli.models.weights import load_weights
+from distill_cli.plan import Plan
+from distill_cli.runtime.device import Runtime, resolve
+
+
+def open_runtime(plan: Plan) -> Runtime:
+    return resolve(plan.config.device, plan.config.precision, plan.config.compile)
+
+
+def new_model(plan: Plan, spec: Mapping[str, Any], seed: int) -> nn.Module:
+    """An untrained model for this data set."""
+    return build_model(spec, num_classes=len(plan.data.classes), image_shape=plan.data.image_shape, seed=seed)
+
+
+def trained_model(plan: Plan, spec: Mapping[str, Any], place: Place, runtime: Runtime) -> nn.Module:
+    """A model with the weights of an artefact, on the device, in eval mode."""
+    model = new_model(plan, spec, seed=0)
+    load_weights(model, verified(place.directory, WEIGHTS))
+    return runtime.place(model).eval()
+
+
+def train_loader(plan: Plan, views: Mapping[str, Any], runtime: Runtime) -> Loader:
+    return _loader(plan, plan.data.train, runtime, views)
+
+
+def clean_loader(plan: Plan, split: Split, runtime: Runtime) -> Loader:
+    return _loader(plan, split, runtime, None)
+
+
+def _loader(plan: Plan, split: Split, runtime: Runtime, views: Mapping[str, Any] | None) -> Loader:
+    trainer = plan.config.trainer
+    return Loader(
+        split,
+        plan.data,
+        runtime.device,
+        None if views is None else open_views(views, plan.data.image_shape[1:]),
+        resident_bytes=trainer.resident_bytes,
+        workers=trainer.workers,
+    )
+
+
+@contextmanager
+def memory_advice(setting: str) -> Iterator[None]:
+    """Turn running out of memory into a line that says which setting to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ResourceError(f"out of memory; lower {setting}") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise ResourceError(f"out of memory; lower {setting}") from error

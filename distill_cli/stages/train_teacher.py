@@ -1,0 +1,34 @@
+"""`distill train-teacher`: a teacher artefact, trained here or brought in with `teacher.checkpoint`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from distill_cli.runtime.console import say
+from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.session import Session
+from distill_cli.stages.summary import summary
+
+
+def main(config: DictConfig, output: Path) -> float | None:
+    session = Session.of(config)
+    result = run(session)
+    write_result(output, result.document())
+    say(f"next: {session.command('gen-soft-labels')}")
+    return result.metrics.get("validation_top1")
+
+
+def run(session: Session) -> StageResult:
+    plan = session.plan
+
+    def build() -> Built:
+        from distill_cli.stages.jobs.train import import_teacher, train_teacher
+
+        return train_teacher(plan) if plan.config.teacher.checkpoint is None else import_teacher(plan)
+
+    result = ensure("train-teacher", plan.teacher, {}, build)
+    say(summary("teacher", result))
+    return result

@@ -1,0 +1,214 @@
+"""The one training loop. It trains teachers, baselines and students, and knows none of them apart.
+
+It owns order, steps, learning rate, precision, averaging of weights, checkpoints and stopping; the objective
+owns the loss. A run that was stopped and resumed ends with the same weights, bit for bit on a CPU, because
+everything that is not in the checkpoint follows from (seed, epoch, step).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from distill_cli.config.schema import Training
+from distill_cli.data.batch import Batch
+from distill_cli.data.hashing import hash64
+from distill_cli.data.loader import Loader
+from distill_cli.losses.outputs import Outputs
+from distill_cli.progress import Progress
+from distill_cli.runtime.console import Tracker
+from distill_cli.runtime.device import Runtime
+from distill_cli.runtime.signals import StopRequest
+from distill_cli.schedules import Schedule
+from distill_cli.training.checkpoints import load_checkpoint, save_checkpoint
+from distill_cli.training.meter import Meter
+from distill_cli.training.objectives import Objective
+from distill_cli.training.optimizers import build_optimizer
+
+ORDER, NOISE = 10, 11  # streams of the hash: order of samples, and torch's generators (dropout)
+SETTLE_EVERY = 50  # steps between two looks at the losses; each look waits for the device
+
+Record = dict[str, float]  # one epoch of the history
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """All a training needs."""
+
+    recipe: Training
+    model: nn.Module
+    objective: Objective
+    lr_schedule: Schedule
+    loader: Loader
+    validate: Callable[[nn.Module], Record]
+    runtime: Runtime
+    checkpoint: Path
+    checkpoint_every: float  # seconds
+
+
+class Trainer:
+    """A training run in motion."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self.run, self.recipe = run, run.recipe
+        self.model = run.runtime.place(run.model)
+        self.forward = torch.compile(self.model) if run.runtime.compile else self.model
+        self.optimizer = build_optimizer(
+            self.recipe.optimizer, self.model, decay_norm_and_bias=self.recipe.decay_norm_and_bias
+        )
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.scaler = run.runtime.scaler()
+        self.average = _average(self.model, self.recipe.ema)
+        self.meter = Meter()
+        self.history: list[Record] = []
+        self.step = 0
+        self.steps_per_epoch = _steps_per_epoch(run.loader.size, self.recipe.batch_size)
+
+    def train(self, stop: StopRequest, tracker: Tracker) -> nn.Module:
+        """Train to the end of the last epoch, from the checkpoint if there is one.
+
+        Returns the model to keep, in eval mode. Raises `Interrupted` once the state is saved, and
+        `TrainingDiverged` where a loss is not finite.
+        """
+        saved_at = time.monotonic()
+        self.model.train()
+        for batch in self._batches():
+            self._step(batch)
+            self._end_of_step(tracker)
+            if stop or time.monotonic() - saved_at > self.run.checkpoint_every:
+                self.save()
+                saved_at = time.monotonic()
+                stop.obey()
+        return self.kept.eval()
+
+    @property
+    def kept(self) -> nn.Module:
+        """The model itself, or the average of its weights."""
+        return self.model if self.average is None else self.average.module
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self.steps_per_epoch
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(self.step, self.recipe.epochs * self.steps_per_epoch, self.steps_per_epoch)
+
+    def _batches(self) -> Iterator[Batch]:
+        """From where training stands to its end."""
+        while self.epoch < self.recipe.epochs:
+            done = self.step % self.steps_per_epoch
+            if done == 0:
+                torch.manual_seed(int(hash64(self.recipe.seed, NOISE, self.epoch, 0, 1)[0]) >> 1)
+            order = sample_order(self.recipe.seed, self.epoch, self.run.loader.size)
+            rest = order[done * self.recipe.batch_size : self.steps_per_epoch * self.recipe.batch_size]
+            yield from self.run.loader.epoch(rest, self.epoch, self.recipe.batch_size)
+
+    def _step(self, batch: Batch) -> None:
+        """One optimizer step."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * self.run.lr_schedule(self.progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = [
+            self._backward(part, len(part) / len(batch)) for part in _cut(batch, self.recipe.accumulation)
+        ]
+        self.meter.add({name: sum(part[name] for part in parts) for name in parts[0]})  # type: ignore[misc]
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def _backward(self, batch: Batch, weight: float) -> dict[str, Tensor]:
+        """Gradients of a batch, or of a part of one that counts `weight`."""
+        with self.run.runtime.autocast():
+            logits = self.forward(batch.inputs.contiguous(memory_format=self.run.runtime.memory_format))
+        loss, logs = self.run.objective(Outputs(logits.float()), batch, self.progress)
+        if self.recipe.l1:
+            loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in self.model.parameters() if p.ndim >= 2)
+        self.scaler.scale(loss * weight).backward()  # type: ignore[no-untyped-call]
+        return {name: value * weight for name, value in {"loss": loss.detach(), **logs}.items()}
+
+    def _end_of_step(self, tracker: Tracker) -> None:
+        self.step += 1
+        ends_epoch = self.step % self.steps_per_epoch == 0
+        if ends_epoch or len(self.meter) >= SETTLE_EVERY:
+            self.meter.settle(self.step)
+        if ends_epoch:
+            self._end_of_epoch()
+            tracker.advance(note=_note(self.history[-1]))
+
+    def _end_of_epoch(self) -> None:
+        record = {"epoch": self.epoch, **self.meter.means(), "lr": self.optimizer.param_groups[0]["lr"]}
+        self.meter = Meter()
+        if self.epoch % self.recipe.validate_every == 0 or self.epoch == self.recipe.epochs:
+            record |= self.run.validate(self.kept.eval())
+            self.model.train()
+        self.history.append(record)
+
+    def save(self) -> None:
+        """Everything the next step depends on, onto the disk."""
+        self.meter.settle(self.step)
+        average = {} if self.average is None else {"average": self.average.state_dict()}
+        state: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "meter": self.meter.state(),
+            "history": self.history,
+            "step": self.step,
+            **average,
+        }
+        save_checkpoint(self.run.checkpoint, state)
+
+    def resume(self) -> bool:
+        """Take up the checkpoint; False where there is none."""
+        state = load_checkpoint(self.run.checkpoint)
+        if state is None:
+            return False
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.meter.load(state["meter"])
+        self.history, self.step = state["history"], state["step"]
+        return True
+
+
+def sample_order(seed: int, epoch: int, samples: int) -> np.ndarray:
+    """The order of an epoch, (samples,): a function of (seed, epoch) alone."""
+    generator = torch.Generator().manual_seed(int(hash64(seed, ORDER, epoch, 0, 1)[0]) >> 1)
+    return torch.randperm(samples, generator=generator).numpy()
+
+
+def _steps_per_epoch(samples: int, batch_size: int) -> int:
+    """The last batch may be small, but not a single sample: batch norm has no variance for one."""
+    full, rest = divmod(samples, batch_size)
+    return full + (rest > 1 or full == 0)
+
+
+def _cut(batch: Batch, parts: int) -> list[Batch]:
+    size = -(-len(batch) // parts)
+    return [batch.part(start, start + size) for start in range(0, len(batch), size)]
+
+
+def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    if decay is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _note(record: Record) -> str:
+    validation = f", validation {record['validation_top1']:.2%}" if "validation_top1" in record else ""
+    return f"loss {record['loss']:.4f}{validation}"

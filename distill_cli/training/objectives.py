@@ -1,0 +1,62 @@
+"""What a model is trained for. The loop calls an objective and knows nothing more about it.
+
+An objective turns a model's outputs for a batch into a loss and the parts of it worth logging, all on the
+device. `CrossEntropy` is the teacher's and the baseline's; `Distillation` adds what a teacher says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from distill_cli.data.batch import Batch
+from distill_cli.losses.cross_entropy import hard_cross_entropy
+from distill_cli.losses.outputs import Outputs
+from distill_cli.progress import Progress
+from distill_cli.schedules import Schedule
+from distill_cli.training.teacher_sources import TeacherSource
+
+Logs = Mapping[str, Tensor]
+
+
+class Objective(Protocol):
+    def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]: ...
+
+
+class SoftLoss(Protocol):
+    """Mean over the batch; carries the T² factor itself, so that alpha means the same at every temperature."""
+
+    def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Hard labels alone."""
+
+    label_smoothing: float = 0.0
+
+    def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]:
+        hard = hard_cross_entropy(
+            outputs.logits, batch.labels, self.label_smoothing, batch.partner_labels, batch.share
+        )
+        return hard, {"hard": hard.detach()}
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """`(1 - alpha) · hard + alpha · soft`, with alpha and the temperature where they stand at the moment."""
+
+    hard: CrossEntropy
+    soft: SoftLoss
+    teacher: TeacherSource
+    temperature: Schedule
+    alpha: Schedule
+
+    def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]:
+        alpha = self.alpha(progress)
+        hard, _ = self.hard(outputs, batch, progress)
+        soft = self.soft(outputs, self.teacher(batch), batch.labels, self.temperature(progress))
+        return (1 - alpha) * hard + alpha * soft, {"hard": hard.detach(), "soft": soft.detach()}

@@ -1,0 +1,43 @@
+"""Where the teacher's outputs come from: rows on disk, or the teacher itself beside the student.
+
+Both are asked for the batch's own views, so they say the same; the cached one up to its encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from distill_cli.data.batch import Batch
+from distill_cli.losses.outputs import Outputs
+from distill_cli.runtime.device import Runtime
+from distill_cli.soft_labels.reader import LabelReader
+from distill_cli.soft_labels.writer import predict
+
+
+class TeacherSource(Protocol):
+    def __call__(self, batch: Batch) -> Outputs: ...
+
+
+@dataclass(frozen=True)
+class CachedTeacher:
+    """Rows of a label set."""
+
+    labels: LabelReader
+
+    def __call__(self, batch: Batch) -> Outputs:
+        return Outputs(self.labels.logits(batch.index, batch.view))
+
+
+@dataclass(frozen=True)
+class OnlineTeacher:
+    """The teacher's own forward pass, without gradient. It must be in eval mode, and stays in it."""
+
+    model: nn.Module
+    runtime: Runtime
+
+    def __call__(self, batch: Batch) -> Outputs:
+        assert not self.model.training, "a teacher in training mode drifts while the student learns"
+        return Outputs(predict(self.model, batch.inputs, self.runtime))
