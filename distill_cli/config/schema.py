@@ -69,7 +69,7 @@ class Training:
 @dataclass
 class TeacherTraining(Training):
     checkpoint: str | None
-    views: Spec | None
+    views: Spec | None = None
 
 
 @dataclass
