@@ -6,14 +6,14 @@ plain text, because Typer's rich help alone would take longer than all the rest.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from distill_cli import __version__
+from distill_cli.nearest import nearest
 
 HELP = """Turn a large trained classifier, the teacher, into small ones, its students.
 
@@ -60,12 +60,26 @@ Overrides = Annotated[
 ]
 
 
+class Verb(TyperCommand):
+    """Hands on what follows it as it was typed; only --help is its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing or {"-h", "--help"} & set(args):
+            return super().parse_args(ctx, args)
+        ctx.params["overrides"] = args
+        return []
+
+
 class Verbs(TyperGroup):
     """Says in one line what is wrong with the first word."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        params = self.get_params(ctx)
         if args and not ctx.resilient_parsing:
-            self._check(args[0], [option for param in self.get_params(ctx) for option in param.opts])
+            self._check(args[0], [option for param in params for option in param.opts])
+        for param in params:
+            if param.default is None:  # Typer would import pydantic, 0.1 s, to make nothing of it
+                param.default = False
         return super().parse_args(ctx, args)
 
     def _check(self, word: str, options: list[str]) -> None:
@@ -73,8 +87,8 @@ class Verbs(TyperGroup):
         known = options if is_option else list(self.commands)
         if word.partition("=")[0] in known:
             return
-        near = difflib.get_close_matches(word, known, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
+        near = nearest(word, known)
+        remedy = f"did you mean {near!r}?" if near else f"choose from {', '.join(known)}"
         kind = "option" if is_option else "verb"
         typer.echo(f"distill: error: no such {kind}: {word!r}; {remedy}", err=True)
         raise typer.Exit(2)
@@ -91,9 +105,11 @@ app = typer.Typer(
 )
 
 
-# Options a verb does not know land in `overrides`, in the order typed. No short option but -h: the parser
-# would take its letter out of Hydra's -cn, -cd, -sc.
-VERB: dict[str, Any] = {"epilog": OVERRIDES, "context_settings": {"ignore_unknown_options": True}}
+VERB: dict[str, Any] = {
+    "cls": Verb,
+    "epilog": OVERRIDES,
+    "context_settings": {"ignore_unknown_options": True},  # while completing
+}
 
 
 def _run(verb: str, overrides: list[str] | None) -> None:

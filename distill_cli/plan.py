@@ -40,7 +40,15 @@ class Plan:
         """Raises `ConfigError` for impossible values and `DataError` for a data set that cannot be read."""
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
         index = Path(config.paths.artifacts) / ".index"
-        return cls(config, open_data(config.data, Path(config.paths.data), index))
+        plan = cls(config, open_data(config.data, Path(config.paths.data), index))
+        plan.check()
+        return plan
+
+    def check(self) -> None:
+        """Find what cannot work before anything is made. Raises `ConfigError`."""
+        if self.distils:
+            instantiate(self.config.temperature_schedule)
+            self.teacher_is_online  # noqa: B018
 
     @cached_property
     def teacher(self) -> Place:

@@ -78,7 +78,7 @@ class Exponential(_Ramp):
         _require(self.start * self.end > 0, f"an exponential cannot go from {self.start:g} to {self.end:g}")
 
     def __call__(self, progress: Progress) -> float:
-        return self.start * (self.end / self.start) ** self._position(progress)
+        return float(self.start * (self.end / self.start) ** self._position(progress))
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,12 @@ def load(root: Path, file: str | None, test: float = 0.1) -> RawSets:
 
 def _read(path: Path) -> Arrays:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise DataError(f"{path} is a single array; write it with numpy.savez(FILE, images=…, labels=…)")
-        with file:
+        with path.open("rb") as stream:  # NumPy would leave a bad file open
+            file = np.load(stream, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise DataError(
+                    f"{path} is a single array; write it with numpy.savez(FILE, images=…, labels=…)"
+                )
             return {name: file[name] for name in KNOWN.intersection(file.files)}
     except FileNotFoundError:
         raise DataError(f"no file {path}; put it there, or set data.file or paths.data") from None

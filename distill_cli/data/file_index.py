@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -63,7 +63,8 @@ def index_files(
     settled = {name: facts for name, facts in read.items() if _is_settled(facts, started)}
     if place and known != current | settled:
         _save(place, current | settled)
-    return [current.get(name) or read[name] for name in names]
+    found = [current.get(name) or read[name] for name in names]
+    return found if check else [_as_unchecked(facts) for facts in found]
 
 
 def _holds(facts: Facts, path: Path, check: Check | None) -> bool:
@@ -71,6 +72,11 @@ def _holds(facts: Facts, path: Path, check: Check | None) -> bool:
         return facts.identity == _identity(path) and (check is None or facts.rule == check.rule)
     except OSError:
         return False
+
+
+def _as_unchecked(facts: Facts) -> Facts:
+    """Without the findings of a rule that nobody has asked for now."""
+    return replace(facts, rule="", problem="") if facts.rule else facts
 
 
 def _read(path: Path, check: Check | None) -> Facts:

@@ -111,7 +111,7 @@ class _Pictures(Dataset["Tensor | DataError"]):
         self.split = split
         self.recipe = recipe
 
-    def __getitem__(self, wanted: Wanted) -> Tensor | DataError:  # type: ignore[override]
+    def __getitem__(self, wanted: Wanted) -> Tensor | DataError:
         index, uniform = wanted
         try:
             picture = self.split.picture(index) if self.recipe.whole_picture else self.split.clean(index)

@@ -64,13 +64,16 @@ class ArraySplit:
         return len(self.labels)
 
     def picture(self, index: int) -> Pixels:
-        return self.images[index]
+        pixels: Pixels = self.images[index]
+        return pixels
 
     clean = picture
 
     def digest(self, start: int, stop: int) -> str:
         pixels = np.ascontiguousarray(self.images[start:stop])
-        return sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        digest = sha256(repr(pixels.shape).encode())
+        digest.update(pixels)
+        return digest.hexdigest()
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> ArraySplit:
         return ArraySplit(self.images[keep], self.labels[keep])

@@ -82,7 +82,9 @@ class Tracker:
         parts += [self.note] if self.note else []
         if rate > 0:
             left = self.total - self.done
-            parts.append(f"{human_seconds(left / rate)} left" if left > 0 else f"took {human_seconds(seconds)}")
+            parts.append(
+                f"{human_seconds(left / rate)} left" if left > 0 else f"took {human_seconds(seconds)}"
+            )
         return ", ".join(parts)
 
     def _update(self) -> None:
@@ -126,6 +128,13 @@ class StderrHandler(logging.Handler):
         _write(sys.stderr, f"{self.format(record)}\n")
 
 
+class LogFile(logging.FileHandler):
+    """A job's log. That it cannot be written is no reason to stop the job, or to show a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+
 def human_seconds(seconds: float) -> str:
     """0.4s, 42s, 2m10s, 3h05m"""
     if seconds < 10:
@@ -138,11 +147,9 @@ def human_seconds(seconds: float) -> str:
 
 
 def _log(level: int, message: str) -> None:
-    logger = logging.getLogger("distill")
-    if logger.hasHandlers() and logger.isEnabledFor(level):
-        logger.log(level, message)
-    else:  # no job has set up logging
-        _write(sys.stderr, f"{message}\n")
+    logging.getLogger("distill").log(level, message)
+    if not any(isinstance(handler, StderrHandler) for handler in logging.getLogger().handlers):
+        _write(sys.stderr, f"{message}\n")  # before a job has set up logging
 
 
 def _is_interactive(stream: TextIO) -> bool:

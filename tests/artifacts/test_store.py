@@ -27,7 +27,9 @@ def build(place: Place, content: bytes = b"weights") -> None:
 
 def test_a_key_does_not_depend_on_the_order_of_fields_but_on_every_value():
     assert key_of({"a": 1, "b": [1, 2]}) == key_of({"b": [1, 2], "a": 1})
-    assert len({key_of(identity) for identity in ({"a": 1}, {"a": 2}, {"b": 1}, {"a": 1.5}, {"a": None})}) == 5
+    assert (
+        len({key_of(identity) for identity in ({"a": 1}, {"a": 2}, {"b": 1}, {"a": 1.5}, {"a": None})}) == 5
+    )
 
 
 def test_a_key_is_the_same_today_as_when_this_test_was_written():

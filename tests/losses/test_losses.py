@@ -108,7 +108,9 @@ def test_half_precision_is_computed_in_float32():
     student, teacher = logits(0).bfloat16(), logits(1).bfloat16()
     kl = kl_divergence(student, teacher, 4.0)
     assert kl.dtype == torch.float32
-    torch.testing.assert_close(kl.double(), kl_divergence(student.double(), teacher.double(), 4.0), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        kl.double(), kl_divergence(student.double(), teacher.double(), 4.0), rtol=1e-5, atol=0
+    )
 
 
 def test_hard_cross_entropy_skips_samples_without_a_label():

@@ -98,7 +98,9 @@ def test_clean_validation_and_test_samples_are_labelled_too(tmp_path):
 def test_files_lie_where_format_1_says(tmp_path):
     labels = label_set(tmp_path)
     write(labels, Teacher())
-    names = sorted(str(path.relative_to(labels.place.directory)) for path in labels.place.directory.rglob("*.npy"))
+    names = sorted(
+        str(path.relative_to(labels.place.directory)) for path in labels.place.directory.rglob("*.npy")
+    )
     blocks = [f"train/view-{view:03d}/block-{block:05d}.npy" for view in range(2) for block in range(3)]
     assert names == sorted([*blocks, "validation/clean/block-00000.npy", "test/clean/block-00000.npy"])
     assert np.load(labels.place.directory / "train/view-001/block-00002.npy").shape == (4, 3)

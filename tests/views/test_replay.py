@@ -39,7 +39,9 @@ def views(recipe: str, mixing: str = "none", seed: int = 0, count: int | None = 
     return open_views(spec, (12, 12))
 
 
-def loader(recipe: str, mixing: str = "none", *, resident: bool = True, workers: int = 0, **options) -> Loader:
+def loader(
+    recipe: str, mixing: str = "none", *, resident: bool = True, workers: int = 0, **options
+) -> Loader:
     size = 1e9 if resident else 0
     cpu = torch.device("cpu")
     return Loader(

@@ -94,8 +94,8 @@ class Transforms:
     def _one(self, image: Tensor, uniform: Tensor) -> Tensor:
         high, low = (int(number * (1 << 24)) for number in uniform.tolist())
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(high << 24 | low)
-            augmented = self.transform(image)
+            torch.default_generator.manual_seed(high << 24 | low)
+            augmented: Tensor = self.transform(image)
         if list(augmented.shape[-2:]) != self.image_size:
             augmented = self.resize(augmented, self.image_size, antialias=True)
         return augmented

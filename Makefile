@@ -1,0 +1,40 @@
+# Everything runs in .venv, which the first target that needs it creates; nothing else of the system is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench clean
+
+help: ## Print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(READY) ## Create .venv and install distill-cli with its development tools
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	touch $@
+
+demo: $(READY) ## Distil a digit classifier: teacher, soft labels, student, baseline, report
+	$(BIN)/distill run
+
+test: $(READY) ## Run every test
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+lint: $(READY) ## Check formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY) ## Format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure; make bench NAME=startup for one script of benchmarks/
+	@for script in $(if $(NAME),benchmarks/$(NAME).py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove .venv, caches and outputs; artifacts/ and data/ stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist outputs
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

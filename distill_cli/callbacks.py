@@ -1,0 +1,52 @@
+"""How a run or a sweep went, from Hydra's callbacks to the exit code.
+
+Hydra throws away what jobs return and turns a callback's exception into a warning; only `SystemExit` gets
+through, so that is how a failure leaves.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from distill_cli.job import ERROR, RESULT, Failure
+from distill_cli.runtime.console import complain, say
+
+
+class JobsFailed(SystemExit):
+    """Its code is that of the first job that failed."""
+
+
+class Outcome(Callback):
+    def __init__(self) -> None:
+        self.before: dict[Path, int] = {}
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        job_return: JobReturn = kwargs["job_return"]
+        if job_return.status == JobStatus.COMPLETED and isinstance(job_return.return_value, Failure):
+            raise JobsFailed(job_return.return_value.exit_code)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self.before = _records(Path(config.hydra.sweep.dir))  # the directory may hold an earlier sweep
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        sweep = Path(config.hydra.sweep.dir)
+        fresh = [path for path, time in _records(sweep).items() if self.before.get(path) != time]
+        failures = [json.loads(path.read_text(encoding="utf-8")) for path in fresh if path.name == ERROR]
+        failures.sort(key=lambda failure: failure["job"])
+        done = len(fresh) - len(failures)
+        say(f"{len(fresh)} jobs: {done} done, {len(failures)} failed ({sweep})")
+        for failure in failures:
+            complain(f"#{failure['job']} {' '.join(failure['overrides'])}: {failure['message']}")
+        if failures:
+            raise JobsFailed(failures[0]["exit_code"])
+
+
+def _records(sweep: Path) -> dict[Path, int]:
+    """What each job left last, and when."""
+    return {path: path.stat().st_mtime_ns for name in (ERROR, RESULT) for path in sweep.rglob(name)}

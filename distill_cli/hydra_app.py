@@ -1,0 +1,130 @@
+"""Where Typer and Hydra meet.
+
+`hydra.main` reads `sys.argv` and nothing else, so it gets one: flags, then overrides. All that Hydra can do
+from a command line then works as in any Hydra application. Its exceptions come here raw and leave as one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import hydra
+from hydra.core.utils import env_override
+
+from distill_cli.arguments import Arguments
+from distill_cli.callbacks import JobsFailed
+from distill_cli.complaints import explain, unknown_key
+from distill_cli.composition import PRIMARY, VERSION_BASE, config_dir, user_config
+from distill_cli.errors import ConfigError, Interrupted
+from distill_cli.job import Task
+from distill_cli.overrides import as_hydra
+from distill_cli.runtime.console import complain, discard, say
+from distill_cli.verdict import judge
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def run(verb: str, words: Sequence[str]) -> int:
+    """Run a verb under Hydra and return its exit code; `words` is what followed it on the command line."""
+    show_traceback = os.environ.get(FULL_ERROR) == "1"
+    try:
+        with _sigterm_interrupts():
+            arguments = Arguments.parse(words)
+            with user_config(arguments.config_dir):
+                _launch(Task(verb, show_traceback), arguments)
+            sys.stdout.flush()
+    except SystemExit as ended:
+        return _code_of(ended)
+    except (Exception, KeyboardInterrupt, Interrupted) as error:
+        if show_traceback:
+            traceback.print_exception(error)
+        return _report(error)
+    return 0
+
+
+def _launch(task: Task, arguments: Arguments) -> None:
+    """Raises `ConfigError` for whatever Hydra and OmegaConf complain about."""
+    overrides = [as_hydra(override) for override in arguments.overrides]
+    if arguments.bare:
+        raise ConfigError(_explain_bare(arguments.bare[0]))
+    argv = [f"distill {task.verb}", *arguments.flags, f"hydra.job.name={task.verb}", *overrides]
+    main = hydra.main(str(config_dir()), PRIMARY, VERSION_BASE)(task)
+    try:
+        with _argv(argv), _lazy_help_allowed(), env_override({FULL_ERROR: "1"}):
+            main()
+    except Exception as error:
+        complaint = explain(error, overrides)
+        if complaint is None:
+            raise
+        raise ConfigError(complaint) from error
+
+
+def _explain_bare(word: str) -> str:
+    known = unknown_key(word)
+    return f"{word!r} is neither KEY=VALUE nor an option; {known.partition('; ')[2]}"
+
+
+def _code_of(ended: SystemExit) -> int:
+    """That of failed jobs as it is; Hydra itself ends with 1 where the command line was wrong."""
+    code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return code if isinstance(ended, JobsFailed) or code == 0 else 2
+
+
+def _report(error: BaseException) -> int:
+    verdict = judge(error)
+    if verdict.exit_code in (130, 143):
+        say(f"distill: {verdict.message}")
+    elif verdict.message:
+        remedy = f"; {FULL_ERROR}=1 shows the traceback" if verdict.is_internal else ""
+        complain(verdict.message + remedy)
+    else:
+        discard(sys.stdout)
+    return verdict.exit_code
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM raises `Interrupted`, as Ctrl-C raises `KeyboardInterrupt`. Training handles both in its own way."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(143)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+@contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    saved, sys.argv = sys.argv, argv
+    try:
+        yield
+    finally:
+        sys.argv = saved
+
+
+@contextmanager
+def _lazy_help_allowed() -> Iterator[None]:
+    """Hydra 1.3 gives argparse a lazy help object; Python 3.14 refuses it (hydra#3121)."""
+    check = getattr(argparse.ArgumentParser, "_check_help", None)
+    if check is None:
+        yield
+        return
+    argparse.ArgumentParser._check_help = lambda self, action: None  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        argparse.ArgumentParser._check_help = check  # type: ignore[attr-defined]

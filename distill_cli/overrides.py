@@ -1,0 +1,39 @@
+"""What users type and what Hydra needs: `student=resnet8` is `model@student.model=resnet8`.
+
+Both directions, because messages and completion speak the user's words. Only the choice of a group is
+rewritten: `student.optimizer.lr=0.1` is Hydra's already, `student={epochs: 3}` a mapping to merge, and
+`teacher.views=null` a value, because no option of a group is called null.
+"""
+
+from __future__ import annotations
+
+ALIASES = {
+    "teacher": "model@teacher.model",
+    "student": "model@student.model",
+    "teacher.optimizer": "optimizer@teacher.optimizer",
+    "student.optimizer": "optimizer@student.optimizer",
+    "teacher.lr_schedule": "lr_schedule@teacher.lr_schedule",
+    "student.lr_schedule": "lr_schedule@student.lr_schedule",
+    "teacher.views": "views@teacher.views",
+    "views.mixing": "mixing@views.mixing",
+}
+TYPED = {hydra: typed for typed, hydra in ALIASES.items()}
+
+
+def as_hydra(override: str) -> str:
+    """The override that Hydra understands."""
+    key, equals, value = override.partition("=")
+    if value.lstrip().startswith("{") or value in ("null", "???"):
+        return override
+    return f"{ALIASES.get(key, key)}{equals}{value}"
+
+
+def as_typed(override: str) -> str:
+    """The override, or a key alone, as a user would type it."""
+    key, equals, value = override.partition("=")
+    return f"{TYPED.get(key, key)}{equals}{value}"
+
+
+def bare_key(override: str) -> str:
+    """Its key, without the marks for adding and deleting."""
+    return override.lstrip("+~").partition("=")[0]

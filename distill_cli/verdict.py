@@ -1,0 +1,72 @@
+"""Any exception as the exit code and the one line a user gets.
+
+The same judgement within a job and around it, so that a full disk or a wrong value reads alike wherever it
+turns up. What is not recognised is a bug and says so.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distill_cli.complaints import explain
+from distill_cli.errors import DistillError, Interrupted
+
+ERRNO_CODES = {
+    errno.ENOSPC: 6,
+    errno.EDQUOT: 6,
+    errno.EFBIG: 6,
+    errno.EACCES: 2,
+    errno.EPERM: 2,
+    errno.EROFS: 2,
+    errno.ENOTDIR: 2,
+    errno.EISDIR: 2,
+    errno.EEXIST: 2,
+    errno.ENAMETOOLONG: 2,
+}
+OUT_OF_MEMORY = "out of memory; take a smaller batch_size, or raise accumulation"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    exit_code: int
+    message: str  # empty: say nothing
+    is_internal: bool = False
+
+
+def judge(error: BaseException, overrides: Sequence[str] = ()) -> Verdict:
+    """`overrides` as Hydra got them, for the names in a complaint about the config."""
+    if isinstance(error, DistillError | Interrupted):
+        return Verdict(error.exit_code, " ".join(str(error).split()))
+    if isinstance(error, KeyboardInterrupt):
+        return Verdict(130, str(Interrupted(130)))
+    if isinstance(error, BrokenPipeError):
+        return Verdict(141, "")  # what a shell reports for a reader that left
+    if complaint := explain(error, overrides):
+        return Verdict(2, complaint)
+    return _judge_resources(error) or Verdict(1, f"internal error: {describe(error)}", is_internal=True)
+
+
+def describe(error: BaseException) -> str:
+    """`TypeError: first line`"""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def _judge_resources(error: BaseException) -> Verdict | None:
+    if _is_out_of_memory(error):
+        return Verdict(6, OUT_OF_MEMORY)
+    if type(error).__name__ == "TerminatedWorkerError":  # joblib's
+        return Verdict(6, "a parallel job was killed, probably out of memory; lower hydra.launcher.n_jobs")
+    cause = error if isinstance(error, OSError) else error.__cause__  # logging wraps its own in a ValueError
+    if isinstance(cause, OSError) and cause.errno in ERRNO_CODES:
+        where = f": {cause.filename}" if cause.filename else ""
+        return Verdict(ERRNO_CODES[cause.errno], f"{cause.strerror}{where}")
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """By name and words, because torch is not imported here."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,66 @@
+"""`student=resnet8` and its like, on the way to Hydra and back."""
+
+import pytest
+from command import within
+from omegaconf import OmegaConf
+
+from distill_cli.overrides import ALIASES, as_hydra, as_typed
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("value", ["name", "a,b", "choice(a,b)", '"quoted"', ""])
+def test_a_short_name_becomes_a_choice_of_its_group_and_back(alias, value):
+    assert as_hydra(f"{alias}={value}") == f"{ALIASES[alias]}={value}"
+    assert as_typed(as_hydra(f"{alias}={value}")) == f"{alias}={value}"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "student.optimizer.lr=0.1",
+        "student={epochs: 3}",
+        "teacher.views=null",
+        "views=shift",
+        "views.count=3",
+        "++student=x",
+        "~student",
+        "temperature=teacher",
+    ],
+)
+def test_everything_else_is_left_as_it_is(override):
+    assert as_hydra(override) == override
+
+
+def composed(capsys, *words):
+    ended = within(capsys, "--cfg", "job", *words)
+    assert ended.code == 0, ended.err
+    return OmegaConf.create(ended.out)
+
+
+def test_the_short_names_choose(capsys):
+    config = composed(
+        capsys,
+        "teacher=resnet56",
+        'student="resnet8"',
+        "teacher.optimizer=adamw",
+        "student.optimizer=adam",
+        "teacher.lr_schedule=step",
+        "student.lr_schedule=constant",
+        "teacher.views=crop_flip",
+        "views.mixing=mixup",
+        "student.optimizer.lr=0.125",
+    )
+    assert (config.teacher.model.name, config.student.model.name) == ("resnet56", "resnet8")
+    assert config.teacher.optimizer._target_.endswith("AdamW")
+    assert config.student.optimizer._target_.endswith("Adam")
+    assert config.student.optimizer.lr == 0.125
+    assert config.teacher.lr_schedule._target_.endswith("StepRate")
+    assert config.student.lr_schedule._target_.endswith("ConstantRate")
+    assert config.teacher.views.name == "crop_flip"
+    assert config.views.mixing.name == "mixup"
+
+
+def test_a_mapping_is_merged_into_the_recipe(capsys):
+    config = composed(capsys, "student={epochs: 3, l1: 0.5}")
+    assert (config.student.epochs, config.student.l1) == (3, 0.5)
+    assert config.student.model.name == composed(capsys).student.model.name

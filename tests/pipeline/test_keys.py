@@ -1,0 +1,115 @@
+"""What a key depends on, and what it does not. Nothing is trained here."""
+
+import pytest
+
+from distill_cli.errors import ConfigError
+
+
+@pytest.fixture
+def keys(session):
+    def of(*overrides):
+        plan = session(*overrides).plan
+        return {
+            "teacher": plan.teacher.key,
+            "labels": plan.labels.place.key,
+            "student": plan.student.key,
+            "baseline": plan.baseline.key,
+        }
+
+    return of
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+EVERYTHING = {"teacher", "labels", "student", "baseline"}
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("temperature=3", {"student"}),
+        ("alpha=0.5", {"student"}),
+        ("loss=logit_mse", {"student"}),
+        ("temperature_schedule=linear", {"student"}),
+        ("alpha_schedule=cosine", {"student"}),
+        ("seed=1", {"student", "baseline"}),
+        ("student=mlp", {"student", "baseline"}),
+        ("student.epochs=7", {"student", "baseline"}),
+        ("student.optimizer.lr=0.1", {"student", "baseline"}),
+        ("student.optimizer=adamw", {"student", "baseline"}),
+        ("student.ema=0.99", {"student", "baseline"}),
+        ("views.count=3", {"student", "baseline"}),
+        ("views=shift", {"labels", "student", "baseline"}),
+        ("views.seed=1", {"labels", "student", "baseline"}),
+        ("views.mixing=mixup", {"labels", "student", "baseline"}),
+        ("soft_labels=float32", {"labels", "student"}),
+        ("soft_labels.block=512", {"labels", "student"}),
+        ("teacher=mlp", {"teacher", "labels", "student"}),
+        ("teacher.seed=1", {"teacher", "labels", "student"}),
+        ("teacher.epochs=7", {"teacher", "labels", "student"}),
+        ("teacher.views=none", {"teacher", "labels", "student"}),
+        ("teacher_source=online", {"student"}),
+        ("precision=fp32", EVERYTHING),
+        ("data.validation=0.2", EVERYTHING),
+        ("data.labeled_fraction=0.5", EVERYTHING),
+        ("data.mean=[0.5]", EVERYTHING),
+        ("paths.outputs=elsewhere", set()),
+        ("device=cpu", set()),
+        ("trainer.workers=0", set()),
+        ("trainer.checkpoint_every=1", set()),
+        ("compile=false", set()),
+        ("gates.min_top1=0.5", set()),
+        ("evaluate.ece_bins=5", set()),
+    ],
+)
+def test_an_override_changes_the_keys_of_what_depends_on_it_and_no_other(keys, override, stages):
+    assert changed(keys(), keys(override)) == stages
+
+
+def test_numbers_that_are_equal_are_the_same_key(keys):
+    assert keys("temperature=4") == keys("temperature=4.0")
+
+
+def test_at_alpha_zero_the_student_is_the_baseline_whatever_the_rest_of_the_distillation_says(session):
+    settings = (
+        "temperature=7",
+        "loss=logit_mse",
+        "soft_labels=float32",
+        "teacher=mlp",
+        "teacher_source=online",
+    )
+    plain = session().plan.baseline.key
+    assert all(session("alpha=0", setting).plan.student.key == plain for setting in settings)
+
+
+def test_an_alpha_that_only_starts_at_zero_distils(session):
+    assert not session("alpha=0").plan.distils
+    assert session("alpha=0", "alpha_schedule=linear", "alpha_schedule.end=0.5").plan.distils
+
+
+def test_views_that_never_come_back_make_the_teacher_online(session):
+    assert session("views.count=null").plan.teacher_is_online
+    assert not session().plan.teacher_is_online
+    with pytest.raises(ConfigError, match="set views.count, or teacher_source=online"):
+        session("views.count=null", "teacher_source=cached").plan.student.key  # noqa: B018
+
+
+def test_changed_hard_labels_leave_an_imported_teachers_soft_labels_alone(session, tmp_path):
+    checkpoint = tmp_path / "teacher.safetensors"
+    checkpoint.write_bytes(b"weights")
+    imported = f"teacher.checkpoint={checkpoint}"
+    one, other = (session(imported, f"data.labeled_fraction={f}").plan for f in (1.0, 0.5))
+    assert one.labels.place.key == other.labels.place.key
+    assert one.student.key != other.student.key
+    checkpoint.write_bytes(b"other weights")
+    assert session(imported).plan.labels.place.key != one.labels.place.key
+
+
+def test_the_keys_of_the_default_run_do_not_change_by_accident(keys):
+    """A change here makes every user's artefacts stale: raise the stage's format number and say so."""
+    assert {stage: key[:12] for stage, key in keys("precision=fp32").items()} == PINNED
+
+
+PINNED: dict[str, str] = {}

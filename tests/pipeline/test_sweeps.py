@@ -1,0 +1,84 @@
+"""Hydra multirun over temperatures and seeds."""
+
+import json
+
+import pytest
+from tool import QUICK, contents, distill
+
+SWEEP = ("-m", "temperature=1,2,4,8", "seed=0,1")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A directory with labels, whose teacher's weights were destroyed before the sweep."""
+    directory = tmp_path_factory.mktemp("sweep")
+    for verb in ("train-teacher", "gen-soft-labels"):
+        assert distill(verb, *QUICK, cwd=directory).returncode == 0
+    (weights,) = directory.glob("artifacts/teachers/*/model.safetensors")
+    weights.write_bytes(bytes(weights.stat().st_size))  # building it would fail
+    return directory, distill("distill", *SWEEP, *QUICK, cwd=directory)
+
+
+def test_a_sweep_trains_eight_students_from_one_set_of_labels_and_never_builds_the_teacher(swept):
+    directory, done = swept
+    assert done.returncode == 0, done.stderr
+    assert len(list(directory.glob("artifacts/students/*/artifact.json"))) == 8
+    assert len(list(directory.glob("artifacts/soft_labels/[!.]*"))) == 1
+    assert "8 jobs: 8 done, 0 failed" in done.stderr
+
+
+def test_the_students_of_a_sweep_differ(swept):
+    directory, _ = swept
+    assert len({path.read_bytes() for path in directory.glob("artifacts/students/*/model.safetensors")}) == 8
+
+
+def test_every_job_of_a_sweep_writes_its_result(swept):
+    directory, _ = swept
+    results = [
+        json.loads(path.read_text()) for path in directory.glob("outputs/distill/sweep_*/*/result.json")
+    ]
+    assert len({result["key"] for result in results}) == 8
+    assert {result["status"] for result in results} == {"built"}
+
+
+def test_a_sweep_again_is_a_no_op(swept):
+    directory, _ = swept
+    before = contents(directory / "artifacts", but=())
+    again = distill("distill", *SWEEP, *QUICK, cwd=directory)
+    assert again.returncode == 0 and again.stderr.count("student: up-to-date") == 8
+    assert contents(directory / "artifacts", but=()) == before
+
+
+def test_a_job_of_a_sweep_ends_with_the_bits_it_has_alone(swept, tmp_path):
+    """No job leaves anything behind that the next one feels."""
+    directory, _ = swept
+    for verb in ("train-teacher", "gen-soft-labels"):
+        assert distill(verb, *QUICK, cwd=tmp_path).returncode == 0
+    assert distill("distill", "temperature=8", "seed=1", *QUICK, cwd=tmp_path).returncode == 0
+    (alone,) = tmp_path.glob("artifacts/students/*/model.safetensors")
+    (within,) = directory.glob(f"artifacts/students/{alone.parent.name}/model.safetensors")
+    assert alone.read_bytes() == within.read_bytes()
+
+
+def test_joblib_runs_the_jobs_in_processes_of_their_own(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    done = distill(
+        "distill",
+        "-m",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        "alpha=0",
+        "seed=0,1",
+        *QUICK,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("artifacts/students/*/artifact.json"))) == 2
+
+
+def test_a_failing_job_does_not_stop_the_others_and_decides_the_exit_code(tmp_path):
+    done = distill("distill", "-m", "alpha=0", "seed=0,1", "student=mlp_24,resnet18", *QUICK, cwd=tmp_path)
+    failed = distill("distill", "-m", "alpha=0,0.9", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert failed.returncode == 4 and "2 jobs: 1 done, 1 failed" in failed.stderr
+    assert "Traceback" not in failed.stderr

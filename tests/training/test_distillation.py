@@ -1,0 +1,93 @@
+"""The distillation objective: weights of its terms, and where the teacher's word comes from."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from distill_cli.data.batch import Batch
+from distill_cli.losses.kd import KnowledgeDistillation
+from distill_cli.losses.outputs import Outputs
+from distill_cli.progress import Progress
+from distill_cli.runtime.device import resolve
+from distill_cli.schedules import Constant, Linear
+from distill_cli.training.objectives import CrossEntropy, Distillation
+from distill_cli.training.teacher_sources import OnlineTeacher
+
+CPU = resolve("cpu", "fp32", "false")
+
+
+def batch(labels=(0, 1, 2, 0)) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    index = torch.arange(len(labels))
+    inputs = torch.randn(len(labels), 1, 4, 4, generator=generator)
+    return Batch(inputs, torch.tensor(labels), index, torch.zeros_like(index))
+
+
+def student_logits() -> torch.Tensor:
+    return torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+
+
+def teacher_logits() -> torch.Tensor:
+    return 3 * torch.randn(4, 3, generator=torch.Generator().manual_seed(2))
+
+
+def objective(alpha, temperature) -> Distillation:
+    return Distillation(
+        CrossEntropy(), KnowledgeDistillation(), lambda b: Outputs(teacher_logits()), temperature, alpha
+    )
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_the_loss_is_the_weighted_sum_with_t_squared_on_every_path(alpha, temperature):
+    loss, logs = objective(Constant(alpha), Constant(temperature))(
+        Outputs(student_logits()), batch(), Progress(0, 10, 5)
+    )
+    hard = F.cross_entropy(student_logits(), batch().labels)
+    log_student = (student_logits() / temperature).log_softmax(1)
+    soft = temperature**2 * F.kl_div(
+        log_student, (teacher_logits() / temperature).softmax(1), reduction="batchmean"
+    )
+    torch.testing.assert_close(loss, (1 - alpha) * hard + alpha * soft)
+    torch.testing.assert_close(logs["soft"], soft)
+
+
+def test_alpha_and_temperature_move_with_progress():
+    moving = objective(Linear(1.0, 0.0), Linear(8.0, 1.0))
+    start, _ = moving(Outputs(student_logits()), batch(), Progress(0, 100, 10))
+    fixed, _ = objective(Constant(1.0), Constant(8.0))(
+        Outputs(student_logits()), batch(), Progress(50, 100, 10)
+    )
+    middle, _ = moving(Outputs(student_logits()), batch(), Progress(50, 100, 10))
+    fixed_middle, _ = objective(Constant(0.5), Constant(4.5))(
+        Outputs(student_logits()), batch(), Progress(0, 100, 10)
+    )
+    torch.testing.assert_close(start, fixed)
+    torch.testing.assert_close(middle, fixed_middle)
+
+
+def test_unlabelled_samples_still_learn_from_the_teacher():
+    unlabelled = batch(labels=(-1, -1, -1, -1))
+    loss, logs = objective(Constant(0.9), Constant(4.0))(
+        Outputs(student_logits()), unlabelled, Progress(0, 10, 5)
+    )
+    assert logs["hard"] == 0 and loss == 0.9 * logs["soft"]
+
+
+def test_an_online_teacher_stays_in_eval_mode_and_gets_no_gradient():
+    teacher = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3)).eval()
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    source = OnlineTeacher(teacher, CPU)
+    student = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    distillation = Distillation(CrossEntropy(), KnowledgeDistillation(), source, Constant(4.0), Constant(0.9))
+    loss, _ = distillation(Outputs(student(batch().inputs)), batch(), Progress(0, 10, 5))
+    loss.backward()
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert all(parameter.grad is not None for parameter in student.parameters())
+
+
+def test_a_teacher_in_training_mode_is_refused():
+    with pytest.raises(AssertionError, match="training mode drifts"):
+        OnlineTeacher(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), CPU)(batch())
