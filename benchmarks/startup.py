@@ -29,7 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         measure_once(command(["run"]), directory)  # make everything first
         rows = {name: measure(command(words), directory) for name, words in COMMANDS.items()}
-    print(f"| command | n | median s | min s | max s |\n|---|---:|---:|---:|---:|")
+    print("| command | n | median s | min s | max s |\n|---|---:|---:|---:|---:|")
     for name, seconds in rows.items():
         figures = (statistics.median(seconds), min(seconds), max(seconds))
         print(f"| {name} | {len(seconds)} | " + " | ".join(f"{value:.3f}" for value in figures) + " |")

@@ -53,10 +53,6 @@ class Arguments:
         arguments._check_modes()
         return arguments
 
-    @property
-    def is_multirun(self) -> bool:
-        return "-m" in self.flags or "--multirun" in self.flags
-
     def _take_flag(self, word: str, rest: Iterator[str]) -> None:
         name, equals, value = word.partition("=")
         if word in SWITCHES:
@@ -67,9 +63,7 @@ class Arguments:
             raise ConfigError(f"no such option: {word!r}; {_nearest_flag(name)}")
 
     def _take_value(self, name: str, value: str) -> None:
-        choices = {"--cfg": CFG_CHOICES, "-c": CFG_CHOICES, "--info": INFO_CHOICES, "-i": INFO_CHOICES}.get(
-            name
-        )
+        choices = CHOICES.get(name)
         if choices and value not in choices:
             raise ConfigError(f"{name} {value}".rstrip() + f": choose from {', '.join(choices)}")
         if not value:
@@ -89,7 +83,7 @@ class Arguments:
 
 def _with_info_spelled_out(words: Sequence[str]) -> Iterator[str]:
     """`--info` alone means `--info all`; Hydra would take the next override for its value."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         yield word
         if word in INFO and (not following or "=" in following or following[0] in "-~"):
             yield "all"

@@ -7,6 +7,7 @@ through, so that is how a failure leaves.
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,22 @@ class Outcome(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         sweep = Path(config.hydra.sweep.dir)
         fresh = [path for path, time in _records(sweep).items() if self.before.get(path) != time]
-        failures = [json.loads(path.read_text(encoding="utf-8")) for path in fresh if path.name == ERROR]
-        failures.sort(key=lambda failure: failure["job"])
-        done = len(fresh) - len(failures)
-        say(f"{len(fresh)} jobs: {done} done, {len(failures)} failed ({sweep})")
+        failures = sorted((_read(path) for path in fresh if path.name == ERROR), key=itemgetter("job"))
+        count = len({path.parent for path in fresh})
+        jobs = "1 job" if count == 1 else f"{count} jobs"
+        say(f"{jobs}: {count - len(failures)} done, {len(failures)} failed ({sweep})")
         for failure in failures:
             complain(f"#{failure['job']} {' '.join(failure['overrides'])}: {failure['message']}")
         if failures:
             raise JobsFailed(failures[0]["exit_code"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        failure: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # it failed, whatever it meant to say
+        return {"exit_code": 1, "message": f"{path}: {error}", "overrides": [], "job": -1}
+    return failure
 
 
 def _records(sweep: Path) -> dict[Path, int]:

@@ -22,7 +22,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
     ValidationError,
 )
-from yaml import MarkedYAMLError
+from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from distill_cli.composition import PRIMARY, config_loader
 from distill_cli.nearest import nearest, nearest_keys

@@ -1,15 +1,15 @@
 """One job: what Hydra calls, in this process or in another one.
 
-A failed job returns a `Failure` and does not raise, so that the other jobs of a sweep go on. What it leaves
-for the launching process, wherever it ran, is `error.json` in its output directory.
+A failed job returns a `Failure` and does not raise, so that the other jobs of a sweep go on. What the launching
+process learns, wherever the job ran, it reads from `error.json` in the output directory: written before the
+work begins and removed when it is done, so that no job can fail, or be killed, without leaving it.
 """
 
 from __future__ import annotations
 
-import json
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from distill_cli.artifacts.files import write_json
+from distill_cli.errors import Interrupted
 from distill_cli.overrides import as_typed
 from distill_cli.runtime.console import complain, say
 from distill_cli.verdict import Verdict, describe, judge
@@ -44,15 +46,20 @@ class Task:
         job = _Job.current()
         if job.number is not None:
             say(f"#{job.number} {' '.join(job.overrides)}".rstrip())
-        for name in (ERROR, RESULT, TRACEBACK):  # of an earlier run in the same directory
-            (job.output / name).unlink(missing_ok=True)
+        job.begin()
         try:
             stage = import_module(f"distill_cli.stages.{self.verb.replace('-', '_')}")
-            return stage.main(config, job.output)
+            returned = stage.main(config, job.output)
+            job.end()
+        except (KeyboardInterrupt, Interrupted) as error:
+            with suppress(OSError):
+                job.record(judge(error))
+            raise
         except Exception as error:
             if self.show_traceback:
                 traceback.print_exception(error)
             return job.fail(error)
+        return returned
 
 
 @dataclass(frozen=True)
@@ -68,26 +75,35 @@ class _Job:
         number = hydra.job.num if hydra.mode == RunMode.MULTIRUN else None
         return cls(Path(hydra.runtime.output_dir), overrides, number)
 
+    def begin(self) -> None:
+        for name in (RESULT, TRACEBACK):  # of an earlier run in the same directory
+            (self.output / name).unlink(missing_ok=True)
+        self.record(Verdict(1, "did not come to its end: still running, or killed"))
+
+    def end(self) -> None:
+        (self.output / ERROR).unlink(missing_ok=True)
+
     def fail(self, error: Exception) -> Failure:
         verdict = judge(error, self.overrides)
-        message = self._with_traceback(error) if verdict.is_internal else verdict.message
-        if message:
-            complain(message)
-        self._record(verdict, message)
-        return Failure(verdict.exit_code, message)
+        if verdict.is_internal:
+            verdict = replace(verdict, message=self._with_traceback(error))
+        if verdict.message:
+            complain(verdict.message)
+        with suppress(OSError):  # on a full disk the record from the beginning stays
+            self.record(verdict)
+        return Failure(verdict.exit_code, verdict.message)
+
+    def record(self, verdict: Verdict) -> None:
+        content = {
+            "exit_code": verdict.exit_code,
+            "message": verdict.message,
+            "overrides": self.overrides,
+            "job": self.number,
+        }
+        write_json(self.output / ERROR, content)
 
     def _with_traceback(self, error: Exception) -> str:
         path = self.output / TRACEBACK
         with suppress(OSError):  # the line still says what happened
             path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return f"internal error: {describe(error)}; the traceback is in {path}"
-
-    def _record(self, verdict: Verdict, message: str) -> None:
-        record = {
-            "exit_code": verdict.exit_code,
-            "message": message,
-            "overrides": self.overrides,
-            "job": self.number,
-        }
-        with suppress(OSError):  # a full disk is already reported
-            (self.output / ERROR).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -27,6 +27,7 @@ from distill_cli.errors import ArtifactError
 
 MANIFEST = "artifact.json"
 BUILD_NOTES = "build.json"  # when, where and how long: the one file that differs between equal builds
+CHECKPOINT = "checkpoint.pt"  # lives in the working directory only
 SCHEMA = 1
 
 
@@ -89,8 +90,7 @@ class Place:
 
     def publish(self, content: Mapping[str, Any]) -> None:
         """Turn the working directory into the artefact; `content` joins its manifest."""
-        for leftover in (self.work / "checkpoint.pt",):
-            leftover.unlink(missing_ok=True)
+        (self.work / CHECKPOINT).unlink(missing_ok=True)
         sweep_temporary(self.work)
         names = sorted(path.name for path in self.work.iterdir() if path.name not in (MANIFEST, BUILD_NOTES))
         files = {

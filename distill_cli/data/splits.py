@@ -72,7 +72,7 @@ class ArraySplit:
     def digest(self, start: int, stop: int) -> str:
         pixels = np.ascontiguousarray(self.images[start:stop])
         digest = sha256(repr(pixels.shape).encode())
-        digest.update(pixels)
+        digest.update(pixels.data)
         return digest.hexdigest()
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> ArraySplit:

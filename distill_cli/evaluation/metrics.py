@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from distill_cli.data.loader import Loader
 from distill_cli.losses.kd import kl_divergence
+from distill_cli.models.predict import predict
 from distill_cli.runtime.device import Runtime
-from distill_cli.soft_labels.writer import predict
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,9 @@ def table_rows(report: Mapping[str, Any]) -> list[list[str]]:
 def terminal_table(report: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
-    table = Table("", *ROLES, title=report["title"], title_justify="left")
+    settings = report["settings"]
+    caption = f"{settings['data']} · {settings['device']} · epoch: {settings['epoch']}"
+    table = Table("", *ROLES, title=report["title"], title_justify="left", caption=caption)
     for column in table.columns[1:]:
         column.justify = "right"
     for row in table_rows(report):

@@ -147,7 +147,9 @@ def human_seconds(seconds: float) -> str:
 
 
 def _log(level: int, message: str) -> None:
-    logging.getLogger("distill").log(level, message)
+    logger = logging.getLogger("distill")
+    if logger.hasHandlers():
+        logger.log(level, message)
     if not any(isinstance(handler, StderrHandler) for handler in logging.getLogger().handlers):
         _write(sys.stderr, f"{message}\n")  # before a job has set up logging
 

@@ -17,6 +17,7 @@ from distill_cli.data.batch import Batch
 from distill_cli.data.loader import Loader
 from distill_cli.data.views.clean import CLEAN
 from distill_cli.errors import TrainingDiverged
+from distill_cli.models.predict import predict
 from distill_cli.runtime.device import Runtime
 from distill_cli.soft_labels.encodings import Encoding
 from distill_cli.soft_labels.shards import Shard
@@ -60,14 +61,6 @@ class Labeller:
             ) from None
         self.on_batch(len(batch))
         return rows
-
-
-@torch.no_grad()
-def predict(model: nn.Module, inputs: Tensor, runtime: Runtime) -> Tensor:
-    """float32 logits (batch, classes) of a model in eval mode."""
-    with runtime.autocast():
-        logits: Tensor = model(inputs.contiguous(memory_format=runtime.memory_format))
-    return logits.float()
 
 
 def _samples(batch: Batch, rows: Tensor) -> str:

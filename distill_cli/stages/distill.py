@@ -19,7 +19,7 @@ def main(config: DictConfig, output: Path) -> float | None:
     session = Session.of(config)
     result = run(session)
     write_result(output, result.document())
-    say(f"next: {session.command('evaluate')}")
+    session.suggest("evaluate")
     return result.metrics.get("validation_top1")
 
 

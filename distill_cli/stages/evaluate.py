@@ -27,6 +27,7 @@ def main(config: DictConfig, output: Path) -> float | None:
     result = run(session)
     write_result(output, result.document())
     hold_gates(result)
+    session.suggest("distill", "-m", "temperature=1,2,4,8")
     return result.metrics.get("validation_top1")
 
 

@@ -25,7 +25,7 @@ def main(config: DictConfig, output: Path) -> None:
     session = Session.of(config)
     result = run(session)
     write_result(output, result.document())
-    say(f"next: {session.command('distill')}")
+    session.suggest("distill")
 
 
 def run(session: Session) -> StageResult:

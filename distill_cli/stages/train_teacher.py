@@ -17,7 +17,7 @@ def main(config: DictConfig, output: Path) -> float | None:
     session = Session.of(config)
     result = run(session)
     write_result(output, result.document())
-    say(f"next: {session.command('gen-soft-labels')}")
+    session.suggest("gen-soft-labels")
     return result.metrics.get("validation_top1")
 
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from distill_cli.data.batch import Batch
 from distill_cli.losses.outputs import Outputs
+from distill_cli.models.predict import predict
 from distill_cli.runtime.device import Runtime
 from distill_cli.soft_labels.reader import LabelReader
-from distill_cli.soft_labels.writer import predict
 
 
 class TeacherSource(Protocol):

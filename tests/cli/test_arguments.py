@@ -13,7 +13,6 @@ def test_flags_are_sorted_before_overrides():
     arguments = Arguments.parse(["a=1", "-m", "~b", "--package", "student", "+c=2", "-cn", "mine"])
     assert arguments.flags == ["-m", "--package", "student", "-cn", "mine"]
     assert arguments.overrides == ["a=1", "~b", "+c=2"]
-    assert arguments.is_multirun
 
 
 @pytest.mark.parametrize("words", [["--config-dir", "a=b"], ["--config-dir=a=b"], ["-cd", "a=b"]])

@@ -11,7 +11,7 @@ from command import COMMAND, fake_distill_stage, installed
 
 STAGE = """
 import os
-from distill_cli.errors import ArtifactError, DataError, Interrupted
+from distill_cli.errors import ArtifactError, DataError, GateFailed, Interrupted
 def main(config, output):
     if config.seed == 1:
         raise DataError("seed 1 is unlucky")
@@ -19,7 +19,11 @@ def main(config, output):
         raise ArtifactError("seed 2 as well")
     if config.seed == 9:
         raise Interrupted(143)
+    if config.seed == 7:
+        os._exit(9)
     (output / "result.json").write_text("{}")
+    if config.seed == 5:
+        raise GateFailed("made, but too bad")
     (output / f"pid-{os.getpid()}").touch()
 """
 
@@ -74,6 +78,21 @@ def test_what_an_earlier_sweep_left_in_the_directory_does_not_count(tmp_path, en
     ended = installed(*words, "seed=0,3", cwd=tmp_path, **environment)
     assert ended.code == 0
     assert "2 jobs: 2 done, 0 failed (here)" in ended.err
+
+
+def test_a_job_that_fails_after_its_result_is_one_job_that_failed(tmp_path, environment):
+    ended = installed("distill", "-m", "seed=0,5", cwd=tmp_path, **environment)
+    assert ended.code == 3
+    assert "2 jobs: 1 done, 1 failed (" in ended.err
+
+
+def test_a_job_that_is_killed_leaves_a_record_and_is_no_success(tmp_path, environment):
+    ended = installed("distill", "-m", "seed=7,8", *LAUNCHERS["joblib"], cwd=tmp_path, **environment)
+    assert ended.code == 6
+    assert "a parallel job was killed" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+    (record,) = tmp_path.glob("outputs/distill/sweep_*/0/error.json")
+    assert "killed" in json.loads(record.read_text())["message"]
 
 
 def test_an_interruption_ends_the_sweep(tmp_path, environment):

@@ -217,7 +217,7 @@ def test_a_flipped_bit_anywhere_in_a_shard_is_named(tmp_path, place):
     content = bytearray(victim.path.read_bytes())
     content[place * (len(content) - 1) // 15] ^= 1
     victim.path.write_bytes(content)
-    with pytest.raises(ArtifactError, match="view-001/block-00000.npy is corrupt"):
+    with pytest.raises(ArtifactError, match=r"view-001/block-00000\.npy is corrupt"):
         reader(labels)
 
 

@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_is_refused_with_the_remedy(tmp_path):
     content = bytearray(worker.run.checkpoint.read_bytes())
     content[len(content) // 2] ^= 1
     worker.run.checkpoint.write_bytes(content)
-    with pytest.raises(ArtifactError, match="corrupt.*remove it to start this stage again"):
+    with pytest.raises(ArtifactError, match=r"corrupt.*remove it to start this stage again"):
         worker.resume()
 
 

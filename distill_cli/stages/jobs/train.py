@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from distill_cli.artifacts.files import write_bytes, write_json
-from distill_cli.artifacts.store import Place
+from distill_cli.artifacts.store import CHECKPOINT, Place
 from distill_cli.config.schema import Training
 from distill_cli.config.targets import instantiate
 from distill_cli.data.loader import Loader
@@ -37,7 +37,6 @@ from distill_cli.training.objectives import CrossEntropy, Distillation, Objectiv
 from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
 
 HISTORY = "history.json"  # one record an epoch
-CHECKPOINT = "checkpoint.pt"
 
 
 def train_teacher(plan: Plan) -> Built:
