@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from distill_cli import __version__
-from distill_cli.nearest import nearest
+from distill_cli.config.nearest import nearest
 
 HELP = """Turn a large trained classifier, the teacher, into small ones, its students.
 
@@ -49,7 +49,7 @@ Hydra's flags:
 
 
 def complete(ctx: typer.Context, incomplete: str) -> list[str]:
-    from distill_cli.completion import complete_override
+    from distill_cli.hydra_app.completion import complete_override
 
     return complete_override(ctx.params.get("overrides") or [], incomplete)
 
@@ -113,7 +113,7 @@ VERB: dict[str, Any] = {
 
 
 def _run(verb: str, overrides: list[str] | None) -> None:
-    from distill_cli.hydra_app import run  # Hydra takes 0.2 s that --help need not pay
+    from distill_cli.hydra_app.launch import run  # Hydra takes 0.2 s that --help need not pay
 
     sys.exit(run(verb, overrides or []))
 

@@ -7,13 +7,13 @@ the allow-list may be imported.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from distill_cli.config.nearest import nearest
 from distill_cli.errors import ArtifactError, ConfigError
 
 TARGET = "_target_"
@@ -70,15 +70,10 @@ def check_allowed(target: str) -> None:
         )
 
 
-def nearest(name: str, candidates: list[str]) -> str:
-    """` (did you mean 'x'?)` where something similar exists, else an empty string."""
-    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 def _with_hint(message: str, target: Callable[..., Any]) -> str:
     unknown = message.split("'")[1] if "unexpected keyword" in message else ""
-    return message + (nearest(unknown, list(inspect.signature(target).parameters)) if unknown else "")
+    near = nearest(unknown, inspect.signature(target).parameters) if unknown else None
+    return f"{message} (did you mean {near!r}?)" if near else message
 
 
 def _extra(module: str | None) -> str:

@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from distill_cli.overrides import as_typed
+from distill_cli.config.overrides import as_typed
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 

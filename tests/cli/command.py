@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill_cli.hydra_app import run
+from distill_cli.hydra_app.launch import run
 
 COMMAND = Path(sys.executable).parent / "distill"
 

@@ -4,7 +4,7 @@ import pytest
 from command import within
 from omegaconf import OmegaConf
 
-from distill_cli.overrides import ALIASES, as_hydra, as_typed
+from distill_cli.config.overrides import ALIASES, as_hydra, as_typed
 
 
 @pytest.mark.parametrize("alias", ALIASES)

@@ -5,8 +5,8 @@ import argparse
 import pytest
 from command import within
 
-from distill_cli.arguments import Arguments
-from distill_cli.hydra_app import _lazy_help_allowed
+from distill_cli.hydra_app.arguments import Arguments
+from distill_cli.hydra_app.launch import _lazy_help_allowed
 
 
 def test_flags_are_sorted_before_overrides():

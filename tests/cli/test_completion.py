@@ -3,7 +3,7 @@
 import pytest
 from command import installed
 
-from distill_cli.completion import complete_override
+from distill_cli.hydra_app.completion import complete_override
 
 
 def test_a_group_offers_its_options():

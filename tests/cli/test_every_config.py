@@ -4,9 +4,9 @@ import pytest
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from distill_cli.composition import config_dir, config_loader, user_config
+from distill_cli.config.overrides import ALIASES, as_hydra
 from distill_cli.config.schema import Config
-from distill_cli.overrides import ALIASES, as_hydra
+from distill_cli.hydra_app.composition import config_dir, config_loader, user_config
 
 PLACES = {"model": ["teacher", "student"], "sweep": ["+sweep"], "hydra": ["hydra"]}
 

@@ -93,7 +93,7 @@ def test_views_that_never_come_back_make_the_teacher_online(session):
     assert session("views.count=null").plan.teacher_is_online
     assert not session().plan.teacher_is_online
     with pytest.raises(ConfigError, match=r"set views\.count, or teacher_source=online"):
-        session("views.count=null", "teacher_source=cached").plan
+        session("views.count=null", "teacher_source=cached")
 
 
 def test_changed_hard_labels_leave_an_imported_teachers_soft_labels_alone(session, tmp_path):

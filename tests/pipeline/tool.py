@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from distill_cli.composition import VERSION_BASE, config_dir, user_config
-from distill_cli.overrides import as_hydra
+from distill_cli.config.overrides import as_hydra
+from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
 from distill_cli.stages.session import Session
 
 COMMAND = Path(sys.executable).parent / "distill"

@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from distill_cli.job import ERROR, RESULT, Failure
+from distill_cli.hydra_app.job import ERROR, RESULT, Failure
 from distill_cli.runtime.console import complain, say
 
 

@@ -28,7 +28,7 @@ PRIMARY = "config"
 
 def config_dir() -> Path:
     """`conf/` inside the installed package, or at the top of the repository in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parent / "conf"
 

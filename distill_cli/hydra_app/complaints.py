@@ -24,9 +24,9 @@ from omegaconf.errors import (
 )
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
-from distill_cli.composition import PRIMARY, config_loader
-from distill_cli.nearest import nearest, nearest_keys
-from distill_cli.overrides import ALIASES, TYPED, as_hydra, as_typed, bare_key
+from distill_cli.config.nearest import nearest, nearest_keys
+from distill_cli.config.overrides import ALIASES, TYPED, as_hydra, as_typed, bare_key
+from distill_cli.hydra_app.composition import PRIMARY, config_loader
 
 EXPECTED = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
 EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm"}  # launcher to extra

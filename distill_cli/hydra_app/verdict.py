@@ -10,8 +10,8 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distill_cli.complaints import explain
 from distill_cli.errors import DistillError, Interrupted
+from distill_cli.hydra_app.complaints import explain
 
 ERRNO_CODES = {
     errno.ENOSPC: 6,

@@ -14,10 +14,10 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
 from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-from distill_cli.arguments import Arguments
-from distill_cli.composition import PRIMARY, config_loader, user_config
+from distill_cli.config.overrides import ALIASES, as_hydra
 from distill_cli.errors import ConfigError
-from distill_cli.overrides import ALIASES, as_hydra
+from distill_cli.hydra_app.arguments import Arguments
+from distill_cli.hydra_app.composition import PRIMARY, config_loader, user_config
 
 PLACED_GROUPS = {group.partition("@")[0] for group in ALIASES.values()} | {"training"}
 

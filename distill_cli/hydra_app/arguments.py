@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from distill_cli.config.nearest import nearest
 from distill_cli.errors import ConfigError
-from distill_cli.nearest import nearest
 
 SWITCHES = ("--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help")
 VALUED = (

@@ -19,10 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from distill_cli.artifacts.files import write_json
+from distill_cli.config.overrides import as_typed
 from distill_cli.errors import Interrupted
-from distill_cli.overrides import as_typed
+from distill_cli.hydra_app.verdict import Verdict, describe, judge
 from distill_cli.runtime.console import complain, say
-from distill_cli.verdict import Verdict, describe, judge
 
 ERROR, RESULT, TRACEBACK = "error.json", "result.json", "traceback.txt"
 

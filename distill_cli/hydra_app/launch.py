@@ -19,15 +19,15 @@ from types import FrameType
 import hydra
 from hydra.core.utils import env_override
 
-from distill_cli.arguments import Arguments
-from distill_cli.callbacks import JobsFailed
-from distill_cli.complaints import explain, unknown_key
-from distill_cli.composition import PRIMARY, VERSION_BASE, config_dir, user_config
+from distill_cli.config.overrides import as_hydra
 from distill_cli.errors import ConfigError, Interrupted
-from distill_cli.job import Task
-from distill_cli.overrides import as_hydra
+from distill_cli.hydra_app.arguments import Arguments
+from distill_cli.hydra_app.callbacks import JobsFailed
+from distill_cli.hydra_app.complaints import explain, unknown_key
+from distill_cli.hydra_app.composition import PRIMARY, VERSION_BASE, config_dir, user_config
+from distill_cli.hydra_app.job import Task
+from distill_cli.hydra_app.verdict import judge
 from distill_cli.runtime.console import complain, discard, say
-from distill_cli.verdict import judge
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
