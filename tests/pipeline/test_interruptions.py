@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -75,8 +76,6 @@ def test_sigkill_at_random_moments_changes_no_byte(tmp_path, nursery):
 
 
 def remove_result(directory: Path, verb: str) -> None:
-    import shutil
-
     kind = dict(zip(STAGES, ("teachers", "soft_labels", "students"), strict=True))[verb]
     shutil.rmtree(directory / "artifacts" / kind)
 
@@ -89,6 +88,14 @@ def assert_equal_artefacts(ours: Path, theirs: Path) -> None:
 
 def without_locks(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if not name.startswith(".")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """A directory with a teacher that was trained without a disturbance."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    assert distill("train-teacher", *SETTINGS, cwd=directory).returncode == 0
+    return directory
 
 
 def stopped(
@@ -118,17 +125,16 @@ def stopped(
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGUSR2, 143)],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_signal_ends_training_in_good_order_and_the_same_command_resumes(tmp_path, number, code):
+def test_a_signal_ends_training_in_good_order_and_the_same_command_resumes(
+    tmp_path, undisturbed, number, code
+):
     done = stopped("train-teacher", number, tmp_path, after="teacher: cnn_digits")
     assert done.returncode == code, done.stderr
     assert done.stderr.splitlines()[-1] == "distill: interrupted; the same command resumes"
     assert "Traceback" not in done.stderr
     again = distill("train-teacher", *SETTINGS, cwd=tmp_path)
     assert again.returncode == 0 and "resumed in epoch" in again.stderr
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    assert distill("train-teacher", *SETTINGS, cwd=whole).returncode == 0
-    assert_equal_artefacts(whole, tmp_path)
+    assert_equal_artefacts(undisturbed, tmp_path)
 
 
 def test_a_signal_during_labelling_keeps_the_files_that_are_done(tmp_path):
@@ -153,9 +159,6 @@ def test_two_processes_that_want_the_same_teacher_train_it_once(tmp_path):
     assert len(list(tmp_path.glob("outputs/train-teacher/*/result.json"))) == 2
 
 
-def test_the_same_command_in_two_places_makes_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        for verb in STAGES:
-            assert distill(verb, *SETTINGS, cwd=tmp_path / name).returncode == 0
-    assert_equal_artefacts(tmp_path / "one", tmp_path / "two")
+def test_another_process_in_another_place_makes_the_same_bytes(undisturbed, tmp_path):
+    assert distill("train-teacher", *SETTINGS, cwd=tmp_path).returncode == 0
+    assert_equal_artefacts(undisturbed, tmp_path)

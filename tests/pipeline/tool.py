@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 
 from distill_cli.config.overrides import as_hydra
 from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
@@ -23,6 +24,7 @@ def distill(*words: str, cwd: Path, **options) -> subprocess.CompletedProcess[st
 
 def new_session(directory: Path, *overrides: str) -> Session:
     """What a command line means, without starting it. Artefacts go below `directory`."""
+    HydraConfig.instance().cfg = None  # what a test of the command line may have left
     words = [*overrides, f"paths.artifacts={directory / 'artifacts'}"]
     with (
         user_config(str(Path(__file__).parent / "conf")),
