@@ -66,7 +66,7 @@ def terminal_table(report: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     settings = report["settings"]
-    caption = f"{settings['data']} · {settings['device']} · epoch: {settings['epoch']}"
+    caption = f"{settings['data']} · {settings['device']} · last epoch"
     table = Table("", *ROLES, title=report["title"], title_justify="left", caption=caption)
     for column in table.columns[1:]:
         column.justify = "right"
