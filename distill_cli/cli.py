@@ -31,7 +31,7 @@ Examples:
 
 OVERRIDES = """\b
 Overrides (the same for every verb):
-  experiment=NAME            a whole recipe: digits (default), fashion_mnist, ...
+  experiment=NAME            a whole recipe: digits (default), fashion_mnist, ...; ~experiment: none
   data=NAME                  data set; where it lies: paths.data=DIR
   teacher=NAME student=NAME  architectures, of one list of models
   temperature=4 alpha=0.9    T, and the weight of the soft loss

@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from distill_cli.artifacts.files import sha256_of
 from distill_cli.artifacts.store import Place
-from distill_cli.config.schema import Config, Spec, Training
+from distill_cli.config.schema import Config, Spec, Training, require
 from distill_cli.config.targets import LABELS, instantiate
 from distill_cli.data.open import fingerprint, open_data
 from distill_cli.data.splits import DataSet
 from distill_cli.errors import ConfigError
-from distill_cli.schedules import is_zero_throughout
+from distill_cli.schedules import values_of
 from distill_cli.soft_labels.label_set import LabelSet
 
 FORMATS = {"teacher": 1, "soft_labels": 1, "student": 1, "evaluation": 1}
@@ -46,8 +46,13 @@ class Plan:
 
     def check(self) -> None:
         """Find what cannot work before anything is made. Raises `ConfigError`."""
+        alphas = values_of(instantiate(self.config.alpha_schedule))
+        temperatures = values_of(instantiate(self.config.temperature_schedule))
+        require(
+            min(alphas) >= 0 and max(alphas) <= 1, "alpha_schedule", _range(alphas), "must stay in [0, 1]"
+        )
+        require(min(temperatures) > 0, "temperature_schedule", _range(temperatures), "must stay above 0")
         if self.distils:
-            instantiate(self.config.temperature_schedule)
             self.teacher_is_online  # noqa: B018
 
     @cached_property
@@ -94,7 +99,7 @@ class Plan:
     @cached_property
     def distils(self) -> bool:
         """Whether the soft loss ever has a weight. Without it the student is its own baseline."""
-        return not is_zero_throughout(instantiate(self.config.alpha_schedule))
+        return any(values_of(instantiate(self.config.alpha_schedule)))
 
     @cached_property
     def teacher_is_online(self) -> bool:
@@ -209,3 +214,7 @@ def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
         for key, value in spec.items()
         if key not in (*names, *LABELS)
     }
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):g}..{max(values):g}"

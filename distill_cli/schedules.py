@@ -18,9 +18,9 @@ class Schedule(Protocol):
     def __call__(self, progress: Progress) -> float: ...
 
 
-def is_zero_throughout(schedule: Schedule, samples: int = 1000) -> bool:
-    """Whether the value is 0 from the first step to the last (looked at in `samples` places)."""
-    return all(schedule(Progress(step, samples, samples)) == 0 for step in range(samples))
+def values_of(schedule: Schedule, samples: int = 1000) -> list[float]:
+    """What a schedule comes to in the course of a training of `samples` steps."""
+    return [schedule(Progress(step, samples, samples)) for step in range(samples)]
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,18 @@ class Cosine(_Ramp):
 
 @dataclass(frozen=True)
 class Exponential(_Ramp):
-    """A constant ratio per step. `start` and `end` must have the same sign and not be 0."""
+    """A constant ratio per step. `start` and `end` must have the same sign; from 0 it never gets away."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require(self.start * self.end > 0, f"an exponential cannot go from {self.start:g} to {self.end:g}")
+        _require(
+            self.start == 0 or self.start * self.end > 0,
+            f"an exponential cannot go from {self.start:g} to {self.end:g}",
+        )
 
     def __call__(self, progress: Progress) -> float:
+        if self.start == 0:
+            return 0.0
         return float(self.start * (self.end / self.start) ** self._position(progress))
 
 

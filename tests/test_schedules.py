@@ -62,11 +62,15 @@ def test_the_cosine_rate_ends_near_its_end():
     assert at(schedules.CosineRate(end=0.1), 999) == pytest.approx(0.1, abs=1e-4)
 
 
-def test_only_a_schedule_that_never_leaves_zero_is_zero_throughout():
-    assert schedules.is_zero_throughout(schedules.Constant(0.0))
-    assert schedules.is_zero_throughout(schedules.Step(0.0, 0.9, 10))
-    assert not schedules.is_zero_throughout(schedules.Linear(0.0, 1.0))
-    assert not schedules.is_zero_throughout(schedules.Linear(0.0, 0.5, begin=0.9))
+def test_an_exponential_from_zero_stays_there():
+    assert schedules.values_of(schedules.Exponential(0.0, 0.5)) == [0.0] * 1000
+
+
+def test_the_values_of_a_schedule_show_whether_it_ever_leaves_zero():
+    assert not any(schedules.values_of(schedules.Constant(0.0)))
+    assert not any(schedules.values_of(schedules.Step(0.0, 0.9, 10)))
+    assert any(schedules.values_of(schedules.Linear(0.0, 1.0)))
+    assert any(schedules.values_of(schedules.Linear(0.0, 0.5, begin=0.9)))
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ when it is instantiated. Everything else has a field here. No field has a defaul
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from distill_cli.errors import ConfigError
 
 Spec = dict[str, Any]
+NAME = re.compile(r"[\w.+-]{0,60}")  # it becomes a part of file names
 
 
 def require(holds: bool, key: str, value: object, rule: str) -> None:
@@ -146,6 +148,9 @@ class Config:
         self._one_of("precision", "auto", "fp32", "bf16", "fp16")
         self.compile = self.compile.lower()
         self._one_of("compile", "auto", "true", "false")
+        for key, spec in self._named().items():
+            name = spec.get("name", "")
+            require(bool(NAME.fullmatch(str(name))), f"{key}.name", name, "letters, digits, . _ + and - only")
         self.teacher.check("teacher")
         self.student.check("student")
         self._check_views("views", self.views)
@@ -167,6 +172,16 @@ class Config:
         )
         workers = self.trainer.workers
         require(workers is None or workers >= 0, "trainer.workers", workers, "must be 0 or more, or null")
+
+    def _named(self) -> dict[str, Spec]:
+        """What artefacts are called after."""
+        return {
+            "data": self.data,
+            "teacher.model": self.teacher.model,
+            "student.model": self.student.model,
+            "views": self.views,
+            "loss": self.loss,
+        }
 
     def _one_of(self, field: str, *allowed: str) -> None:
         value = getattr(self, field)

@@ -1,24 +1,22 @@
 """From `_target_` in a YAML to the object it names: the only registry there is.
 
 A *spec* is a plain mapping: `{"_target_": "package.module.name", **keyword_arguments}`. Hydra's own
-`instantiate` stays out of the lower layers, because specs also come from artefacts, where only targets on
-the allow-list may be imported.
+`instantiate` stays out of the lower layers, because specs also come from artefacts, where only models may be
+made (`models/allow_list.py`).
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 from distill_cli.config.nearest import nearest
-from distill_cli.errors import ArtifactError, ConfigError
+from distill_cli.errors import ConfigError
 
 TARGET = "_target_"
 LABELS = ("name",)  # keys of a spec that are for people and never passed on
-ALLOWED_PREFIXES = ("distill_cli.", "torchvision.models.", "timm.", "transformers.")
 
 
 def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:
@@ -58,16 +56,6 @@ def locate(target: str) -> Callable[..., Any]:
 def parameters_of(spec: Mapping[str, Any]) -> set[str]:
     """Names that the target of `spec` takes explicitly."""
     return set(inspect.signature(locate(str(spec.get(TARGET, "")))).parameters)
-
-
-def check_allowed(target: str) -> None:
-    """Refuse to import what an artefact names, unless it is on the allow-list. Raises `ArtifactError`."""
-    extra = tuple(p for p in os.environ.get("DISTILL_ALLOW_TARGETS", "").split(",") if p)
-    if not target.startswith(ALLOWED_PREFIXES + extra):
-        raise ArtifactError(
-            f"the artefact asks for {target!r}, which is not on the allow-list; "
-            f"if you trust it, set DISTILL_ALLOW_TARGETS={target.rpartition('.')[0]}."
-        )
 
 
 def _with_hint(message: str, target: Callable[..., Any]) -> str:

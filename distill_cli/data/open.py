@@ -44,6 +44,9 @@ def open_data(spec: Mapping[str, Any], root: Path, cache: Path | None = None) ->
     for part, split in (("train", train), ("test", test)):
         if not len(split):
             raise DataError(f"data={name} has no samples in its {part} part")
+    for part, split in (("validation", validation), ("test", test)):
+        if (split.labels == UNLABELLED).any():
+            raise DataError(f"data={name} has samples without a label in its {part} part; leave them out")
     shape = _clean_shape(train)
     mean, std = _normalisation(spec.get("mean"), spec.get("std"), train, shape[0])
     return DataSet(name, raw.classes, mean, std, shape, train, validation, test, raw.skipped)

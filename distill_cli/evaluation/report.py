@@ -79,7 +79,7 @@ def headline(report: Mapping[str, Any]) -> str:
     """What distillation brought, in one line."""
     found = report["comparison"]
     if found["gain"] is None:
-        return f"{-100 * found['drop']:+.2f} points against the teacher; no baseline to compare with"
+        return f"{-100 * found['drop']:+.2f} points against the teacher"
     gap = (
         "" if found["gap_closed"] is None else f", {found['gap_closed']:.0%} of the gap to the teacher closed"
     )

@@ -110,14 +110,15 @@ def _unknown_option(error: MissingConfigException, overrides: Sequence[str]) -> 
 
 def _explain_words(message: str, overrides: Sequence[str]) -> str:
     """Of what Hydra tells apart by its text alone."""
-    quoted = re.search(r"'(.+?)'", message)
+    said = re.sub(r"^In '.+?': ", "", message)
+    quoted = re.search(r"'(.+?)'", said)
     what = quoted[1] if quoted else ""
     if "Ambiguous value" in message or "requires --multirun" in message:
         return f"{as_typed(what)}: several values are several jobs; add -m"
     if "already at" in message:
         return f"{what} is there already; write {what}=... without the +"
     if "Could not override" in message:
-        return _misplaced_group(what)
+        return _origin_in(message) + _misplaced_group(what)
     if "Could not delete" in message or "does not exist" in message:
         return unknown_key(re.findall(r"'(.+?)'", message)[-1].lstrip("~"), overrides)
     return " ".join(message.split())
@@ -125,6 +126,8 @@ def _explain_words(message: str, overrides: Sequence[str]) -> str:
 
 def _misplaced_group(group: str) -> str:
     """A group that exists, but has no place of that name in the defaults."""
+    if group.partition("@")[2].partition(".")[0] in ("experiment", "sweep"):
+        return "its first line must be `# @package _global_`"
     places = [f"{typed}=NAME" for typed, hydra in ALIASES.items() if hydra.startswith(f"{group}@")]
     if places:
         return f"{group} does not say where; write {' or '.join(places)}"
@@ -150,8 +153,12 @@ def _explain_yaml(error: MarkedYAMLError) -> str:
 
 
 def _origin(error: BaseException) -> str:
+    return _origin_in(str(error))
+
+
+def _origin_in(message: str) -> str:
     """`experiment/mine.yaml: ` where the fault is in a file and not on the command line."""
-    found = re.match(r"In '(.+?)': ", str(error))
+    found = re.match(r"In '(.+?)': ", message)
     return f"{found[1]}.yaml: " if found and found[1] not in (PRIMARY, "hydra/config") else ""
 
 

@@ -7,6 +7,7 @@ from a command line then works as in any Hydra application. Its exceptions come 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -57,6 +58,7 @@ def _launch(task: Task, arguments: Arguments) -> None:
         raise ConfigError(_explain_bare(arguments.bare[0]))
     argv = [f"distill {task.verb}", *arguments.flags, f"hydra.job.name={task.verb}", *overrides]
     main = hydra.main(str(config_dir()), PRIMARY, VERSION_BASE)(task)
+    logging.raiseExceptions = False  # a reader that left (`--info | head`) is no reason for a traceback
     try:
         with _argv(argv), _lazy_help_allowed(), env_override({FULL_ERROR: "1"}):
             main()

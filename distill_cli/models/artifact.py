@@ -8,13 +8,15 @@ from typing import Any
 from torch import nn
 
 from distill_cli.artifacts.store import read_manifest, verified
-from distill_cli.config.targets import TARGET, check_allowed
+from distill_cli.config.targets import TARGET
 from distill_cli.errors import ArtifactError
+from distill_cli.models.allow_list import check_allowed
 from distill_cli.models.build import build_model
 from distill_cli.models.weights import load_weights
 
 WEIGHTS = "model.safetensors"
-DOWNLOADS = ("weights", "pretrained")  # arguments that would fetch weights only to have them replaced
+# Arguments that would fetch or unpickle weights, only to have them replaced.
+DOWNLOADS = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")
 
 
 def load_model(path: str | Path) -> nn.Module:

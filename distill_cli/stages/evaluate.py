@@ -27,7 +27,7 @@ def main(config: DictConfig, output: Path) -> float | None:
     result = run(session)
     write_result(output, result.document())
     hold_gates(result)
-    session.suggest("distill", "-m", "temperature=1,2,4,8")
+    suggest_sweep(session)
     return result.metrics.get("validation_top1")
 
 
@@ -47,13 +47,21 @@ def run(session: Session) -> StageResult:
     verdicts = judge(plan.config.gates, report)
     show(terminal_table(report))
     say(headline(report))
-    if report["models"]["baseline"] is None:
+    if plan.distils and report["models"]["baseline"] is None:
         say(f"for the baseline: {session.command('distill', 'alpha=0')}, then evaluate again")
     for verdict in verdicts:
         say(str(verdict))
     say(summary("report", result))
     gates = [verdict.document() for verdict in verdicts]
     return replace(result, more={"models": report["models"], "gates": gates})
+
+
+def suggest_sweep(session: Session) -> None:
+    """A baseline has no temperature to sweep; after it comes the student."""
+    if session.plan.distils:
+        session.suggest("distill", "-m", "temperature=1,2,4,8")
+    else:
+        session.suggest("run", "alpha=0.9")
 
 
 def hold_gates(result: StageResult) -> None:

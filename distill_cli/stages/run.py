@@ -30,7 +30,7 @@ def main(config: DictConfig, output: Path) -> float | None:
     }
     write_result(output, document)
     evaluate.hold_gates(report)
-    session.suggest("distill", "-m", "temperature=1,2,4,8")
+    evaluate.suggest_sweep(session)
     return stages["distill"].metrics.get("validation_top1")
 
 

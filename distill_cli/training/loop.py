@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +200,9 @@ def _steps_per_epoch(samples: int, batch_size: int) -> int:
 
 
 def _cut(batch: Batch, parts: int) -> list[Batch]:
-    size = -(-len(batch) // parts)
-    return [batch.part(start, start + size) for start in range(0, len(batch), size)]
+    """Into parts of nearly equal size, but none of a single sample, for the sake of batch norm."""
+    edges = np.linspace(0, len(batch), max(1, min(parts, len(batch) // 2)) + 1).astype(int).tolist()
+    return [batch.part(start, stop) for start, stop in pairwise(edges)]
 
 
 def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:

@@ -116,12 +116,28 @@ def test_load_model_gives_the_trained_student_ready_to_use(project):
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
 
 
-def test_load_model_imports_nothing_that_is_not_on_the_allow_list(project, tmp_path):
+SYSTEM = {"_target_": "os.system", "command": "touch owned"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SYSTEM,
+        {"_target_": "distill_cli.config.targets.instantiate", "spec": SYSTEM},
+        {"_target_": "distill_cli.models.build.instantiate", "spec": SYSTEM},
+        {"_target_": "distill_cli.models.build.build_model", "spec": SYSTEM, "seed": 0},
+        {"_target_": "torchvision.models._utils.OrderedDict"},
+        {"_target_": "timm.models._builder.deepcopy", "x": 1},
+    ],
+    ids=lambda spec: spec["_target_"],
+)
+def test_load_model_makes_nothing_but_models_on_the_allow_list(project, tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
     directory, _ = project
     source = result_of(directory, "run")["stages"]["distill"]["artifact"]
     evil = shutil.copytree(source, tmp_path / "evil")
     manifest = json.loads((evil / "artifact.json").read_text())
-    manifest["model"] = {"_target_": "os.system", "command": f"touch {tmp_path / 'owned'}"}
+    manifest["model"] = spec
     (evil / "artifact.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match="not on the allow-list"):
         distill_cli.load_model(evil)
