@@ -21,6 +21,7 @@ from distill_cli.config.targets import LABELS, instantiate
 from distill_cli.data.open import fingerprint, open_data
 from distill_cli.data.splits import DataSet
 from distill_cli.errors import ConfigError
+from distill_cli.runtime.console import say
 from distill_cli.schedules import values_of
 from distill_cli.soft_labels.label_set import LabelSet
 
@@ -42,7 +43,16 @@ class Plan:
         index = Path(config.paths.artifacts) / ".index"
         plan = cls(config, open_data(config.data, Path(config.paths.data), index))
         plan.check()
+        if plan.skipped:
+            say(_left_out(plan.skipped))
         return plan
+
+    @cached_property
+    def skipped(self) -> list[str]:
+        """Pictures left out by `data.on_error=skip`, below the data root where they are."""
+        root = Path(self.config.paths.data).absolute()
+        absolute = (path.absolute() for path in self.data.skipped)
+        return [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in absolute]
 
     def check(self) -> None:
         """Find what cannot work before anything is made. Raises `ConfigError`."""
@@ -52,6 +62,8 @@ class Plan:
             min(alphas) >= 0 and max(alphas) <= 1, "alpha_schedule", _range(alphas), "must stay in [0, 1]"
         )
         require(min(temperatures) > 0, "temperature_schedule", _range(temperatures), "must stay above 0")
+        for recipe in (self.config.teacher, self.config.student):
+            instantiate(recipe.lr_schedule)
         if self.distils:
             self.teacher_is_online  # noqa: B018
 
@@ -119,7 +131,7 @@ class Plan:
         config = self.config
         label = (
             f"{config.student.model.get('name', 'student')}-{self.data.name}-{config.loss.get('name', 'loss')}"
-            f"-t{config.temperature:g}-a{config.alpha:g}-s{config.seed}"
+            f"-t{config.temperature:g}-a{config.alpha:g}-s{config.student.seed}"
         )
         return self._place("students", label, {**self._student_alone, "distillation": self._distillation})
 
@@ -127,7 +139,7 @@ class Plan:
     def baseline(self) -> Place:
         """The same student, with the same recipe and views, from hard labels alone."""
         name = self.config.student.model.get("name", "student")
-        label = f"{name}-{self.data.name}-alone-s{self.config.seed}"
+        label = f"{name}-{self.data.name}-alone-s{self.config.student.seed}"
         return self._place("students", label, {**self._student_alone, "distillation": None})
 
     def evaluation(self) -> Place:
@@ -218,3 +230,9 @@ def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def _range(values: list[float]) -> str:
     return f"{min(values):g}..{max(values):g}"
+
+
+def _left_out(skipped: list[str]) -> str:
+    if len(skipped) == 1:
+        return f"1 picture cannot be read and is left out: {skipped[0]}"
+    return f"{len(skipped)} pictures cannot be read and are left out, the first: {skipped[0]}"

@@ -13,14 +13,16 @@ from typing import Protocol
 
 from distill_cli.progress import Progress
 
+STRIDE = 997  # steps between two looks; a prime, so that no stair is stepped over in time with it
+
 
 class Schedule(Protocol):
     def __call__(self, progress: Progress) -> float: ...
 
 
 def values_of(schedule: Schedule, samples: int = 1000) -> list[float]:
-    """What a schedule comes to in the course of a training of `samples` steps."""
-    return [schedule(Progress(step, samples, samples)) for step in range(samples)]
+    """What a schedule comes to in the course of a long training, looked at in `samples` places."""
+    return [schedule(Progress(STRIDE * step, STRIDE * samples, STRIDE)) for step in range(samples)]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Constant:
     """`start`, all the time."""
 
     start: float
+
+    def __post_init__(self) -> None:
+        _require_numbers(start=self.start)
 
     def __call__(self, progress: Progress) -> float:
         return self.start
@@ -43,6 +48,7 @@ class _Ramp:
     until: float = 1.0
 
     def __post_init__(self) -> None:
+        _require_numbers(start=self.start, end=self.end, begin=self.begin, until=self.until)
         _require(
             0 <= self.begin < self.until <= 1,
             f"begin={self.begin:g} and until={self.until:g} must be 0 <= begin < until <= 1",
@@ -95,6 +101,7 @@ class Step:
     every: int
 
     def __post_init__(self) -> None:
+        _require_numbers(start=self.start, factor=self.factor, every=self.every)
         _require(self.every >= 1, f"every={self.every} must be at least 1 step")
         _require(self.factor > 0, f"factor={self.factor:g} must be above 0")
 
@@ -109,6 +116,7 @@ class _WarmUp:
     warmup: float = 0.0
 
     def __post_init__(self) -> None:
+        _require_numbers(warmup=self.warmup)
         _require(self.warmup >= 0, f"warmup={self.warmup:g} must not be negative")
 
     def __call__(self, progress: Progress) -> float:
@@ -136,6 +144,10 @@ class LinearRate(_WarmUp):
 
     end: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_numbers(end=self.end)
+
     def _factor(self, progress: Progress) -> float:
         return 1 + (self.end - 1) * self._after_warmup(progress)
 
@@ -145,6 +157,10 @@ class CosineRate(_WarmUp):
     """Down to the fraction `end` of the learning rate along half a cosine (arXiv:1608.03983)."""
 
     end: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_numbers(end=self.end)
 
     def _factor(self, progress: Progress) -> float:
         return self.end + (1 - self.end) * (1 + math.cos(math.pi * self._after_warmup(progress))) / 2
@@ -157,6 +173,14 @@ class StepRate(_WarmUp):
     milestones: Sequence[float] = ()
     factor: float = 0.1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_list = isinstance(self.milestones, Sequence) and not isinstance(self.milestones, str)
+        _require(is_list, f"milestones={self.milestones} must be a list of epochs")
+        _require_numbers(factor=self.factor)
+        for epoch in self.milestones:
+            _require_numbers(milestones=epoch)
+
     def _factor(self, progress: Progress) -> float:
         return float(self.factor ** sum(progress.epochs >= epoch for epoch in self.milestones))
 
@@ -164,3 +188,9 @@ class StepRate(_WarmUp):
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ValueError(message)
+
+
+def _require_numbers(**values: object) -> None:
+    for name, value in values.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        _require(is_number, f"{name}={value} must be a number")

@@ -14,6 +14,7 @@ from typing import Any
 from distill_cli.errors import ConfigError
 
 Spec = dict[str, Any]
+MOST_SEEDS = 2**63  # torch takes no larger one
 NAME = re.compile(r"[\w.+-]{0,60}")  # it becomes a part of file names
 
 
@@ -48,7 +49,8 @@ class Training:
                 require(value >= minimum, f"{role}.{field}", value, f"must be at least {minimum:g}")
 
         at_least(1, "epochs", "batch_size", "accumulation", "validate_every")
-        at_least(0, "seed", "l1")
+        at_least(0, "l1")
+        require(0 <= self.seed < MOST_SEEDS, f"{role}.seed", self.seed, "must be in [0, 2^63)")
         lr, clip, ema = self.optimizer.get("lr"), self.clip_norm, self.ema
         is_rate = isinstance(lr, int | float) and math.isfinite(lr) and lr > 0
         require(is_rate, f"{role}.optimizer.lr", lr, "must be a number above 0")
@@ -61,10 +63,10 @@ class Training:
         require(clip is None or clip > 0, f"{role}.clip_norm", clip, "must be above 0, or null for none")
         require(ema is None or 0 < ema < 1, f"{role}.ema", ema, "must be in (0, 1), or null for none")
         require(
-            self.accumulation <= self.batch_size,
+            self.accumulation <= max(1, self.batch_size // 2),
             f"{role}.accumulation",
             self.accumulation,
-            f"cannot cut a batch of {self.batch_size} into that many parts",
+            f"cannot cut a batch of {self.batch_size} into that many parts of two or more",
         )
 
 
@@ -143,7 +145,7 @@ class Config:
         require(
             0 <= self.alpha <= 1, "alpha", f"{self.alpha:g}", "must be in [0, 1]: the weight of the soft loss"
         )
-        require(self.seed >= 0, "seed", self.seed, "must not be negative")
+        require(0 <= self.seed < MOST_SEEDS, "seed", self.seed, "must be in [0, 2^63)")
         self._one_of("teacher_source", "auto", "cached", "online")
         self._one_of("precision", "auto", "fp32", "bf16", "fp16")
         self.compile = self.compile.lower()
@@ -170,8 +172,13 @@ class Config:
         require(
             self.evaluate.ece_bins >= 1, "evaluate.ece_bins", self.evaluate.ece_bins, "must be at least 1"
         )
-        workers = self.trainer.workers
-        require(workers is None or workers >= 0, "trainer.workers", workers, "must be 0 or more, or null")
+        trainer = self.trainer
+        are_workers = trainer.workers is None or trainer.workers >= 0
+        require(are_workers, "trainer.workers", trainer.workers, "must be 0 or more, or null")
+        for field in ("checkpoint_every", "resident_bytes"):
+            require(
+                getattr(trainer, field) >= 0, f"trainer.{field}", getattr(trainer, field), "must be 0 or more"
+            )
 
     def _named(self) -> dict[str, Spec]:
         """What artefacts are called after."""
@@ -189,7 +196,9 @@ class Config:
 
     @staticmethod
     def _check_views(key: str, views: Spec) -> None:
-        count, seed = views.get("count"), views.get("seed")
-        is_count = count is None or (isinstance(count, int) and count >= 1)
+        require("count" in views and "seed" in views, key, views.get("name", ""), "needs `count` and `seed`")
+        count, seed = views["count"], views["seed"]
+        is_count = count is None or (type(count) is int and count >= 1)
         require(is_count, f"{key}.count", count, "must be at least 1, or null for a new view in every epoch")
-        require(isinstance(seed, int) and seed >= 0, f"{key}.seed", seed, "must be a whole number, 0 or more")
+        is_seed = type(seed) is int and 0 <= seed < MOST_SEEDS
+        require(is_seed, f"{key}.seed", seed, "must be a whole number in [0, 2^63)")

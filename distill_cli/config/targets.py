@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from distill_cli.config.nearest import nearest
@@ -42,15 +43,29 @@ def locate(target: str) -> Callable[..., Any]:
     module_name, _, name = target.rpartition(".")
     if not module_name:
         raise ConfigError(f"_target_ {target!r} is not a dotted path such as package.module.Class")
+    module = _import(module_name, target)
     try:
-        found = getattr(import_module(module_name), name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"_target_ {target}: no module named {error.name!r}{_extra(error.name)}") from None
+        found = getattr(module, name)
     except AttributeError:
         raise ConfigError(f"_target_ {target}: {module_name} has no {name!r}") from None
     if not callable(found):
         raise ConfigError(f"_target_ {target} is not a class or a function")
     return found  # type: ignore[no-any-return]
+
+
+def _import(name: str, target: str) -> ModuleType:
+    """Other people's modules fail in their own ways; each is a `ConfigError` in one line."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"_target_ {target}: no module named {error.name!r}; {_remedy(error.name)}"
+        ) from None
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(
+            f"_target_ {target}: {name} cannot be imported: {type(error).__name__}: {text}"
+        ) from error
 
 
 def parameters_of(spec: Mapping[str, Any]) -> set[str]:
@@ -64,5 +79,7 @@ def _with_hint(message: str, target: Callable[..., Any]) -> str:
     return f"{message} (did you mean {near!r}?)" if near else message
 
 
-def _extra(module: str | None) -> str:
-    return f"; install it with: pip install 'distill-cli[{module}]'" if module == "timm" else ""
+def _remedy(module: str | None) -> str:
+    if module == "timm":
+        return "install it with: pip install 'distill-cli[timm]'"
+    return "is its directory on PYTHONPATH?"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from distill_cli.losses.cross_entropy import label_weight
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -21,13 +23,17 @@ class Batch:
     view: Tensor  # (batch,), on the host
     partner_labels: Tensor | None = None  # (batch,)
     share: Tensor | None = None  # (batch,)
+    label_weight: Tensor | None = None  # (): what hard losses are averaged over; None: the labels here
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def part(self, start: int, stop: int) -> Batch:
-        """Some rows of the batch."""
+        """Some rows of the batch, whose hard loss is averaged as if all rows were there."""
         partner, share = self.partner_labels, self.share
+        weight = label_weight(self.labels, share)
+        if partner is not None and share is not None:
+            weight = weight + label_weight(partner, 1 - share)
         return Batch(
             self.inputs[start:stop],
             self.labels[start:stop],
@@ -35,4 +41,5 @@ class Batch:
             self.view[start:stop],
             None if partner is None else partner[start:stop],
             None if share is None else share[start:stop],
+            weight * (stop - start) / len(self),
         )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_cli.data.hashing import uniform
-from distill_cli.data.splits import Split
+from distill_cli.data.splits import UNLABELLED, Split
 from distill_cli.errors import ConfigError
 
 # One stream of random numbers for each decision, far away from the small numbers that views use.
@@ -31,9 +31,14 @@ def chosen(stream: int, fraction: float, keys: NDArray[np.uint64]) -> NDArray[np
     return uniform(0, stream, 0, keys, 1)[..., 0] < fraction
 
 
+def is_labelled(split: Split) -> NDArray[np.bool_]:
+    """Only such samples are held out: the others could not be judged."""
+    return np.asarray(split.labels != UNLABELLED)
+
+
 def hold_out_test(everything: Split, test: float) -> tuple[Split, Split]:
     """The train and test parts of a set whose publisher made none. Raises `ConfigError` on a bad `test`."""
-    mask = chosen(TEST, fraction("test", test, 0.0, 0.9), keys_of(everything))
+    mask = chosen(TEST, fraction("test", test, 0.0, 0.9), keys_of(everything)) & is_labelled(everything)
     return everything.take(~mask), everything.take(mask)
 
 

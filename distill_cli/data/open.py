@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill_cli.config.targets import instantiate, parameters_of
-from distill_cli.data.holdout import LABELLED, VALIDATION, chosen, fraction, keys_of
+from distill_cli.data.holdout import LABELLED, VALIDATION, chosen, fraction, is_labelled, keys_of
 from distill_cli.data.splits import UNLABELLED, ArraySplit, DataSet, RawSets, Split
 from distill_cli.errors import ConfigError, DataError
 
@@ -79,7 +79,7 @@ def _read(spec: Mapping[str, Any], root: Path, cache: Path | None) -> RawSets:
 def _parts(raw: RawSets, held_out: float, labelled: float) -> tuple[Split, Split, Split]:
     train, keys, validation = raw.train, keys_of(raw.train), raw.validation
     if validation is None:
-        mask = chosen(VALIDATION, held_out, keys)
+        mask = chosen(VALIDATION, held_out, keys) & is_labelled(train)
         validation = train.take(mask)
         if held_out:
             train, keys = train.take(~mask), keys[~mask]

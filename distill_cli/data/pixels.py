@@ -5,7 +5,9 @@ Both apply the same recipe to the same numbers, so they yield the same pixels.
 
 from __future__ import annotations
 
+import atexit
 import signal
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -66,7 +68,9 @@ class Streamed:
             persistent_workers=workers > 0,
             worker_init_fn=_ignore_signals,
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # its own: torch's is the model's, and a resume restores it
         )
+        atexit.register(_stop_workers, weakref.ref(self.loader))
 
     def batches(self, draws: Draws, batch_size: int) -> Iterator[Pair]:
         has_partner = draws.partner is not None
@@ -153,3 +157,10 @@ def _ignore_signals(worker: int) -> None:
     """Signals go to the whole process group; the parent alone decides when to stop."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _stop_workers(loader: weakref.ref[DataLoader[Tensor | DataError]]) -> None:
+    """At exit: multiprocessing would send SIGTERM, which they ignore, and then wait for ever."""
+    iterator = getattr(loader(), "_iterator", None)
+    for worker in getattr(iterator, "_workers", ()):
+        worker.kill()

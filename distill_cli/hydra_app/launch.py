@@ -29,6 +29,7 @@ from distill_cli.hydra_app.composition import PRIMARY, VERSION_BASE, config_dir,
 from distill_cli.hydra_app.job import Task
 from distill_cli.hydra_app.verdict import judge
 from distill_cli.runtime.console import complain, discard, say
+from distill_cli.runtime.signals import EXIT_CODES
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -37,7 +38,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     """Run a verb under Hydra and return its exit code; `words` is what followed it on the command line."""
     show_traceback = os.environ.get(FULL_ERROR) == "1"
     try:
-        with _sigterm_interrupts():
+        with _signals_interrupt():
             arguments = Arguments.parse(words)
             with user_config(arguments.config_dir):
                 _launch(Task(verb, show_traceback), arguments)
@@ -93,20 +94,22 @@ def _report(error: BaseException) -> int:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM raises `Interrupted`, as Ctrl-C raises `KeyboardInterrupt`. Training handles both in its own way."""
+def _signals_interrupt() -> Iterator[None]:
+    """A signal raises `Interrupted`, as Ctrl-C raises `KeyboardInterrupt`. Training handles both in its own way."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(143)
+        raise Interrupted(EXIT_CODES[signal.Signals(number)])
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, interrupt)
+    caught = [number for number in EXIT_CODES if number != signal.SIGINT]
+    former = {number: signal.signal(number, interrupt) for number in caught}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -27,24 +27,29 @@ def hard_cross_entropy(
     label_smoothing: float = 0.0,
     partner_labels: Tensor | None = None,
     share: Tensor | None = None,
+    average_over: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy in nats, mean over what has a label.
 
-    Where two samples are mixed, each label counts by its sample's share: (batch,), 1 if None.
+    Where two samples are mixed, each label counts by its sample's share: (batch,), 1 if None. A part of a
+    batch is averaged over the weight that the whole batch says, `average_over`.
     """
-    total, weight = _weighted(logits, labels, label_smoothing, share)
+    total, weight = _total(logits, labels, label_smoothing, share), label_weight(labels, share)
     if partner_labels is not None and share is not None:
-        partner_total, partner_weight = _weighted(logits, partner_labels, label_smoothing, 1 - share)
-        total, weight = total + partner_total, weight + partner_weight
+        total = total + _total(logits, partner_labels, label_smoothing, 1 - share)
+        weight = weight + label_weight(partner_labels, 1 - share)
+    weight = weight if average_over is None else average_over
     return total / torch.where(weight > 0, weight, 1)
 
 
-def _weighted(
-    logits: Tensor, labels: Tensor, label_smoothing: float, weights: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Sum of weighted cross-entropies, and of the weights, over the rows that have a label."""
-    labelled = (labels != UNLABELLED).to(logits.dtype if logits.dtype.itemsize >= 4 else torch.float32)
-    weights = labelled if weights is None else labelled * weights
+def label_weight(labels: Tensor, share: Tensor | None = None) -> Tensor:
+    """The sum of the shares, 1 if None, of the rows that have a label, ()."""
+    labelled = labels != UNLABELLED
+    return labelled.sum() if share is None else (labelled * share).sum()
+
+
+def _total(logits: Tensor, labels: Tensor, label_smoothing: float, share: Tensor | None) -> Tensor:
+    """The sum of the cross-entropies of the rows that have a label, each times its share."""
     per_row = F.cross_entropy(
         at_least_float32(logits),
         labels,
@@ -52,4 +57,4 @@ def _weighted(
         label_smoothing=label_smoothing,
         reduction="none",
     )
-    return (weights * per_row).sum(), weights.sum()
+    return (per_row if share is None else per_row * share).sum()

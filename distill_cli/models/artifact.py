@@ -15,8 +15,6 @@ from distill_cli.models.build import build_model
 from distill_cli.models.weights import load_weights
 
 WEIGHTS = "model.safetensors"
-# Arguments that would fetch or unpickle weights, only to have them replaced.
-DOWNLOADS = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")
 
 
 def load_model(path: str | Path) -> nn.Module:
@@ -25,10 +23,16 @@ def load_model(path: str | Path) -> nn.Module:
     manifest = read_manifest(directory)
     if "model" not in manifest:
         raise ArtifactError(f"{directory} holds {manifest['kind']}, not a model")
-    spec: dict[str, Any] = {key: value for key, value in manifest["model"].items() if key not in DOWNLOADS}
+    spec: dict[str, Any] = manifest["model"]
     check_allowed(str(spec.get(TARGET)))
     data = manifest["data"]
     channels, height, width = data["image_shape"]
-    model = build_model(spec, num_classes=len(data["classes"]), image_shape=(channels, height, width), seed=0)
+    model = build_model(
+        spec,
+        num_classes=len(data["classes"]),
+        image_shape=(channels, height, width),
+        seed=0,
+        pretrained=False,
+    )
     load_weights(model, verified(directory, WEIGHTS))
     return model.eval()

@@ -19,15 +19,21 @@ from distill_cli.errors import ConfigError, DistillError
 
 ImageShape = tuple[int, int, int]  # (channels, height, width)
 
+# Arguments that fetch or unpickle weights: of no use where weights of our own follow.
+PRETRAINED = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay")
+
 
 def build_model(
-    spec: Mapping[str, Any], *, num_classes: int, image_shape: ImageShape, seed: int
+    spec: Mapping[str, Any], *, num_classes: int, image_shape: ImageShape, seed: int, pretrained: bool = True
 ) -> nn.Module:
     """The network of `spec` in train mode on the CPU; its weights depend on nothing but `seed`.
 
-    Raises `ConfigError` where it cannot be made, or does not turn pictures of `image_shape` into
+    `pretrained` False leaves out what would fetch weights, for a network that gets others anyway. Raises
+    `ConfigError` where it cannot be made, or does not turn pictures of `image_shape` into
     `num_classes` logits.
     """
+    if not pretrained:
+        spec = {key: value for key, value in spec.items() if key not in PRETRAINED}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs as well
         model = _construct(spec, num_classes, image_shape)

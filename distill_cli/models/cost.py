@@ -25,7 +25,7 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     picture = torch.zeros(1, *image_shape, device=some.device, dtype=some.dtype)
     # With a gradient to keep, attention takes no fused path that the counter cannot see into.
     with _evaluating(model), torch.enable_grad(), FlopCounterMode(display=False) as counter:
-        model(picture.requires_grad_())
+        model(picture.requires_grad_().clone())
     return int(counter.get_total_flops()) // 2
 
 

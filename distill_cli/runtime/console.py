@@ -115,10 +115,14 @@ class _Bar(Tracker):
     def __init__(self, description: str, total: int, unit: str, done: int, progress: Progress) -> None:
         super().__init__(description, total, unit, done)
         self.progress = progress
+        self.shown_at = self.started
         self.task = progress.add_task(description, total=total, completed=done, status=self.status())
 
     def _update(self) -> None:
-        self.progress.update(self.task, completed=self.done, status=self.status())
+        """At most ten times a second: a step may take less time than the line about it."""
+        if self.done >= self.total or time.monotonic() - self.shown_at >= 0.1:
+            self.shown_at = time.monotonic()
+            self.progress.update(self.task, completed=self.done, status=self.status())
 
 
 class StderrHandler(logging.Handler):

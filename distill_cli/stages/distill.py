@@ -10,7 +10,7 @@ from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.stages.ensure import Built, ensure
-from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 
@@ -18,7 +18,7 @@ from distill_cli.stages.summary import summary
 def main(config: DictConfig, output: Path) -> float | None:
     session = Session.of(config)
     result = run(session)
-    write_result(output, result.document())
+    session.write_result(output, result.document())
     session.suggest("evaluate")
     return result.metrics.get("validation_top1")
 
@@ -69,9 +69,8 @@ def _check_inputs(session: Session) -> None:
         if not plan.teacher.is_complete():
             raise ArtifactError(f"the teacher is not there; make it with: {session.command('train-teacher')}")
         return
-    missing = len(plan.labels.missing())
-    if missing or not plan.labels.is_complete():
-        total = len(list(plan.labels.shards()))
+    if not plan.labels.is_complete():
+        missing, total = len(plan.labels.missing()), len(list(plan.labels.shards()))
         raise ArtifactError(
             f"{missing} of {total} soft-label files are not there or belong to other pictures; "
             f"make them with: {session.command('gen-soft-labels')}"

@@ -15,7 +15,7 @@ from distill_cli.evaluation.report import headline, terminal_table
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, show
 from distill_cli.stages.ensure import Built, ensure
-from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 
@@ -25,7 +25,7 @@ REPORT = "report.json"
 def main(config: DictConfig, output: Path) -> float | None:
     session = Session.of(config)
     result = run(session)
-    write_result(output, result.document())
+    session.write_result(output, result.document())
     hold_gates(result)
     suggest_sweep(session)
     return result.metrics.get("validation_top1")
@@ -48,7 +48,7 @@ def run(session: Session) -> StageResult:
     show(terminal_table(report))
     say(headline(report))
     if plan.distils and report["models"]["baseline"] is None:
-        say(f"for the baseline: {session.command('distill', 'alpha=0')}, then evaluate again")
+        say(f"for the baseline beside it: {session.command('run')}")
     for verdict in verdicts:
         say(str(verdict))
     say(summary("report", result))

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from distill_cli.errors import ArtifactError
 from distill_cli.runtime.console import say
 from distill_cli.soft_labels.label_set import LabelSet
-from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 
@@ -24,7 +24,7 @@ STAGE = "gen-soft-labels"
 def main(config: DictConfig, output: Path) -> None:
     session = Session.of(config)
     result = run(session)
-    write_result(output, result.document())
+    session.write_result(output, result.document())
     session.suggest("distill")
 
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from distill_cli.stages import distill, evaluate, gen_soft_labels, train_teacher
-from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 
 
 def main(config: DictConfig, output: Path) -> float | None:
     session, started = Session.of(config), time.monotonic()
+    if not session.plan.teacher.is_complete() or not session.plan.student.is_complete():
+        from distill_cli.stages.jobs.rehearse import rehearse
+
+        rehearse(session.plan)
     stages = {"train-teacher": train_teacher.run(session)}
     if session.plan.distils and not session.plan.teacher_is_online:
         stages["gen-soft-labels"] = gen_soft_labels.run(session)
@@ -28,7 +32,7 @@ def main(config: DictConfig, output: Path) -> float | None:
         "seconds": {"total": round(time.monotonic() - started, 3)},
         "stages": {verb: result.document() for verb, result in stages.items()},
     }
-    write_result(output, document)
+    session.write_result(output, document)
     evaluate.hold_gates(report)
     evaluate.suggest_sweep(session)
     return stages["distill"].metrics.get("validation_top1")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -12,6 +15,7 @@ from omegaconf import DictConfig
 from distill_cli.config.overrides import as_typed
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
+from distill_cli.stages.result import write_result
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,8 @@ class Session:
         """Say what to type next; not once for each job of a sweep."""
         if not self.in_sweep:
             say(f"next: {self.command(verb, *more)}")
+
+    def write_result(self, output: Path, document: Mapping[str, Any]) -> None:
+        """result.json, which also says which pictures were left out."""
+        skipped = {"skipped": self.plan.skipped} if self.plan.skipped else {}
+        write_result(output, {**document, **skipped})

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from distill_cli.runtime.console import say
 from distill_cli.stages.ensure import Built, ensure
-from distill_cli.stages.result import StageResult, write_result
+from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 
@@ -16,7 +16,7 @@ from distill_cli.stages.summary import summary
 def main(config: DictConfig, output: Path) -> float | None:
     session = Session.of(config)
     result = run(session)
-    write_result(output, result.document())
+    session.write_result(output, result.document())
     session.suggest("gen-soft-labels")
     return result.metrics.get("validation_top1")
 

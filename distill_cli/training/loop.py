@@ -23,6 +23,7 @@ from distill_cli.config.schema import Training
 from distill_cli.data.batch import Batch
 from distill_cli.data.hashing import hash64
 from distill_cli.data.loader import Loader
+from distill_cli.errors import TrainingDiverged
 from distill_cli.losses.outputs import Outputs
 from distill_cli.progress import Progress
 from distill_cli.runtime.console import Tracker
@@ -30,7 +31,7 @@ from distill_cli.runtime.device import Runtime
 from distill_cli.runtime.signals import StopRequest
 from distill_cli.schedules import Schedule
 from distill_cli.training.checkpoints import load_checkpoint, save_checkpoint
-from distill_cli.training.meter import Meter
+from distill_cli.training.meter import REMEDY, Meter
 from distill_cli.training.objectives import Objective
 from distill_cli.training.optimizers import build_optimizer
 
@@ -147,15 +148,24 @@ class Trainer:
             self.meter.settle(self.step)
         if ends_epoch:
             self._end_of_epoch()
-            tracker.advance(note=_note(self.history[-1]))
+        tracker.advance(note=_note(self.history, self.epoch, self.recipe.epochs))
 
     def _end_of_epoch(self) -> None:
+        self._check_weights()
         record = {"epoch": self.epoch, **self.meter.means(), "lr": self.optimizer.param_groups[0]["lr"]}
         self.meter = Meter()
         if self.epoch % self.recipe.validate_every == 0 or self.epoch == self.recipe.epochs:
             record |= self.run.validate(self.kept.eval())
             self.model.train()
         self.history.append(record)
+
+    def _check_weights(self) -> None:
+        """The losses were those before the last step: what it made of the weights is seen here."""
+        state = (value for value in self.kept.state_dict().values() if value.is_floating_point())
+        if not bool(torch.stack([value.isfinite().all() for value in state]).all()):
+            raise TrainingDiverged(
+                f"training diverged in step {self.step} (weights are not finite); {REMEDY}"
+            )
 
     def save(self) -> None:
         """Everything the next step depends on, onto the disk."""
@@ -200,7 +210,9 @@ def _steps_per_epoch(samples: int, batch_size: int) -> int:
 
 
 def _cut(batch: Batch, parts: int) -> list[Batch]:
-    """Into parts of nearly equal size, but none of a single sample, for the sake of batch norm."""
+    """Parts of nearly equal size, but none of a single sample, for the sake of batch norm."""
+    if parts == 1:
+        return [batch]
     edges = np.linspace(0, len(batch), max(1, min(parts, len(batch) // 2)) + 1).astype(int).tolist()
     return [batch.part(start, stop) for start, stop in pairwise(edges)]
 
@@ -212,6 +224,9 @@ def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
-def _note(record: Record) -> str:
-    validation = f", validation {record['validation_top1']:.2%}" if "validation_top1" in record else ""
-    return f"loss {record['loss']:.4f}{validation}"
+def _note(history: list[Record], epoch: int, epochs: int) -> str:
+    if not history:
+        return f"epoch {epoch + 1}/{epochs}"
+    last = history[-1]
+    validation = f", validation {last['validation_top1']:.2%}" if "validation_top1" in last else ""
+    return f"epoch {min(epoch + 1, epochs)}/{epochs}, loss {last['loss']:.4f}{validation}"

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from distill_cli.errors import TrainingDiverged
 
+REMEDY = "lower the learning rate, set clip_norm, or use precision=fp32"
+
 
 class Meter:
     """Collects losses on the device; `settle` brings them over. Sums are kept, so that a resume adds on."""
@@ -41,10 +43,7 @@ class Meter:
         for number, row in enumerate(rows.tolist()):
             if not all(map(math.isfinite, row)):
                 shown = ", ".join(f"{name} {value:g}" for name, value in zip(names, row, strict=True))
-                raise TrainingDiverged(
-                    f"training diverged at step {first + number + 1} ({shown}); lower the learning rate, "
-                    "set clip_norm, or use precision=fp32"
-                )
+                raise TrainingDiverged(f"training diverged at step {first + number + 1} ({shown}); {REMEDY}")
             for name, value in zip(names, row, strict=True):
                 self.sums[name] = self.sums.get(name, 0.0) + value
             self.steps += 1

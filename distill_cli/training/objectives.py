@@ -40,7 +40,12 @@ class CrossEntropy:
 
     def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]:
         hard = hard_cross_entropy(
-            outputs.logits, batch.labels, self.label_smoothing, batch.partner_labels, batch.share
+            outputs.logits,
+            batch.labels,
+            self.label_smoothing,
+            batch.partner_labels,
+            batch.share,
+            batch.label_weight,
         )
         return hard, {"hard": hard.detach()}
 

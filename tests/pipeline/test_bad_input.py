@@ -1,11 +1,15 @@
 """What users get wrong, and what machines run out of: one line, the right exit code, nothing half-written."""
 
+import json
+import os
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tool import COMMAND, QUICK, distill
 
 
@@ -46,6 +50,17 @@ def leftovers(directory: Path) -> list[str]:
         (["data.labeled_fraction=0"], 2, ["data.labeled_fraction"]),
         (["teacher.checkpoint=nowhere.safetensors"], 2, ["nowhere.safetensors", "no such file"]),
         (["student.seed=-1"], 2, ["seed"]),
+        (["seed=18446744073709551616"], 2, ["seed"]),
+        (["student.lr_schedule.warmup=-1"], 2, ["warmup"]),
+        (["student.lr_schedule=step", "student.lr_schedule.milestones=5"], 2, ["milestones"]),
+        (["temperature_schedule=linear", "temperature_schedule.end=abc"], 2, ["end=abc"]),
+        (["alpha_schedule=linear", "alpha_schedule.end=7"], 2, ["alpha_schedule", "[0, 1]"]),
+        (["alpha_schedule=step", "alpha_schedule.factor=1.2"], 2, ["alpha_schedule"]),
+        (["student.accumulation=64"], 2, ["student.accumulation=64"]),
+        (["student=resnet20", "student.model.depth=21"], 2, ["21"]),
+        (["+loss.foo=1"], 2, ["foo"]),
+        (["+student.optimizer.foo=1"], 2, ["foo"]),
+        (["loss._target_=nowhere.Loss"], 2, ["nowhere", "PYTHONPATH"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -77,8 +92,6 @@ def test_a_setting_that_only_torch_can_judge_is_one_line_too(tmp_path, words, pa
 
 def test_data_that_is_not_there_and_cannot_be_had_says_where_to_put_it(tmp_path):
     blocked = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    import os
-
     done = distill("run", "data=mnist", cwd=tmp_path, env={**os.environ, **blocked})
     assert done.returncode == 5
     assert "paths.data" in complaint(done)
@@ -169,3 +182,48 @@ def test_the_package_runs_as_a_module_too(tmp_path):
         check=True,
     )
     assert done.stdout.startswith("distill-cli ")
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """Two classes of noise, and a text file that calls itself a picture."""
+    for part, count in (("train", 20), ("test", 4)):
+        for number in range(count):
+            folder = tmp_path / "data/noise" / part / "ab"[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(folder / f"{number:02d}.png")
+    (tmp_path / "data/noise/train/a/bad.jpg").write_text("not a picture")
+    return tmp_path
+
+
+FOLDER = (
+    "~experiment",
+    "data=folder",
+    "data.path=noise",
+    "data.size=16",
+    "teacher=cnn_tiny",
+    "student=cnn_tiny",
+)
+
+
+def test_a_corrupt_picture_stops_with_its_path_and_the_remedy(pictures):
+    done = distill("run", *FOLDER, *QUICK, cwd=pictures)
+    assert done.returncode == 5
+    assert "train/a/bad.jpg" in complaint(done) and "data.on_error=skip" in complaint(done)
+    assert leftovers(pictures) == []
+
+
+def test_a_skipped_picture_is_recorded_and_changes_the_fingerprint(pictures):
+    done = distill("run", *FOLDER, *QUICK, "data.on_error=skip", cwd=pictures)
+    assert done.returncode == 0, done.stderr
+    assert "1 picture cannot be read and is left out: noise/train/a/bad.jpg" in done.stderr
+    (result,) = pictures.glob("outputs/run/*/result.json")
+    assert json.loads(result.read_text())["skipped"] == ["noise/train/a/bad.jpg"]
+    (teacher,) = pictures.glob("artifacts/teachers/*/artifact.json")
+    assert json.loads(teacher.read_text())["data"]["skipped"] == ["noise/train/a/bad.jpg"]
+    (pictures / "data/noise/train/a/bad.jpg").write_bytes(
+        (pictures / "data/noise/train/a/00.png").read_bytes()
+    )
+    assert distill("train-teacher", *FOLDER, *QUICK, "data.on_error=skip", cwd=pictures).returncode == 0
+    assert len(list(pictures.glob("artifacts/teachers/*/artifact.json"))) == 2

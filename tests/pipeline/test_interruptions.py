@@ -99,11 +99,11 @@ def undisturbed(tmp_path_factory) -> Path:
 
 
 def stopped(
-    verb: str, number: signal.Signals, directory: Path, after: str
+    verb: str, number: signal.Signals, directory: Path, after: str, settings=SETTINGS
 ) -> subprocess.CompletedProcess[str]:
     """The command, sent a signal once it has said `after`."""
     process = subprocess.Popen(
-        [str(COMMAND), verb, *SETTINGS],
+        [str(COMMAND), verb, *settings],
         cwd=directory,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -137,13 +137,20 @@ def test_a_signal_ends_training_in_good_order_and_the_same_command_resumes(
     assert_equal_artefacts(undisturbed, tmp_path)
 
 
-def test_a_signal_during_labelling_keeps_the_files_that_are_done(tmp_path):
-    assert distill("train-teacher", *SETTINGS, cwd=tmp_path).returncode == 0
-    done = stopped("gen-soft-labels", signal.SIGTERM, tmp_path, after="soft labels: ")
-    assert done.returncode in (143, 0), done.stderr
-    again = distill("gen-soft-labels", *SETTINGS, cwd=tmp_path)
-    assert again.returncode == 0
-    assert not list(tmp_path.rglob("*.tmp"))
+def test_a_signal_during_labelling_keeps_the_files_that_are_done(tmp_path, undisturbed):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for directory in (whole, cut):
+        shutil.copytree(undisturbed, directory)
+    many = ("views.count=400", *(word for word in SETTINGS if not word.startswith("views.count")))
+    assert distill("gen-soft-labels", *many, cwd=whole).returncode == 0
+    done = stopped("gen-soft-labels", signal.SIGTERM, cut, after="soft labels: ", settings=many)
+    assert done.returncode == 143, done.stderr
+    kept = {path: path.stat().st_mtime_ns for path in cut.rglob("block-*.json")}
+    assert 0 < len(kept) < len(list(whole.rglob("block-*.json")))
+    again = distill("gen-soft-labels", *many, cwd=cut)
+    assert again.returncode == 0 and "soft labels: resumed" in again.stderr
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    assert_equal_artefacts(whole, cut)
 
 
 def test_two_processes_that_want_the_same_teacher_train_it_once(tmp_path):

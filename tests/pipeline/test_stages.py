@@ -176,7 +176,7 @@ def test_evaluate_says_how_to_get_the_baseline_and_shows_it_once_it_is_there(ses
         stage.run(session(*QUICK))
     first = evaluate.run(session(*QUICK))
     assert first.more["models"]["baseline"] is None
-    assert "distill distill alpha=0" in capsys.readouterr().err
+    assert "for the baseline beside it: distill run" in capsys.readouterr().err
     distill_stage.run_baseline(session(*QUICK))
     second = evaluate.run(session(*QUICK))
     assert second.more["models"]["baseline"]["top1"] > 0.1 and second.status == "built"

@@ -99,6 +99,15 @@ def trainer(tmp_path, model=None, objective=None, schedule=None, precision="fp32
     )
 
 
+def streamed(tmp_path, workers: int) -> Trainer:
+    worker = trainer(tmp_path, model=network(0.5))
+    spec = {"_target_": "distill_cli.data.views.recipes.Shift", "pixels": 1, "seed": 0, "count": 3}
+    views, cpu = open_views(spec, (6, 6)), torch.device("cpu")
+    loader = Loader(data().train, data(), cpu, views, resident_bytes=0, workers=workers)
+    worker.run = replace(worker.run, loader=loader)
+    return worker
+
+
 def run(trainer: Trainer, stop: StopRequest | None = None) -> nn.Module:
     return trainer.train(StopAfter(math.inf) if stop is None else stop, Ticker())
 
@@ -120,6 +129,19 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
     other = run(trainer(tmp_path / "3", seed=1))
     assert torch.equal(weights(first), weights(second))
     assert not torch.equal(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("steps", [2, 4, 6])
+def test_a_streamed_run_resumes_to_the_bits_of_a_resident_one(tmp_path, steps, workers):
+    """Dropout's random numbers must not depend on how pictures arrive."""
+    expected = weights(run(trainer(tmp_path / "resident", model=network(0.5))))
+    (tmp_path / "cut").mkdir()
+    with pytest.raises(Interrupted):
+        run(streamed(tmp_path / "cut", workers), StopAfter(steps))
+    resumed = streamed(tmp_path / "cut", workers)
+    assert resumed.resume()
+    assert torch.equal(weights(run(resumed)), expected)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 5, 11, 16])
@@ -204,6 +226,62 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path):
     whole = run(trainer(tmp_path, model=one, accumulation=1))
     parts = run(trainer(tmp_path, model=other, accumulation=5))
     torch.testing.assert_close(weights(whole), weights(parts), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixing", [None, {"_target_": "distill_cli.data.views.mixing.Mixup"}])
+def test_accumulation_counts_hidden_labels_as_the_whole_batch_does(tmp_path, mixing):
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Flatten(), nn.Linear(36, 3)).state_dict()
+    hidden = replace(
+        data(), train=data().train.relabel(np.where(np.arange(SAMPLES) % 2, -1, data().train.labels))
+    )
+    spec = {
+        "_target_": "distill_cli.data.views.recipes.NoAugmentation",
+        "seed": 0,
+        "count": 3,
+        "mixing": mixing,
+    }
+    found = []
+    for accumulation in (1, 5):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+        model.load_state_dict(start)
+        worker = trainer(tmp_path, model=model, accumulation=accumulation)
+        loader = Loader(hidden.train, hidden, torch.device("cpu"), open_views(spec, (6, 6)))
+        worker.run = replace(worker.run, loader=loader)
+        found.append(weights(run(worker)))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_of_a_batch_are_never_a_single_sample(tmp_path):
+    run(trainer(tmp_path, accumulation=8, batch_size=17, epochs=1))
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(tmp_path):
+    sgd = {"_target_": "torch.optim.SGD", "lr": 1e38}
+
+    def steep(outputs, batch, progress):
+        return 1e6 * outputs.logits.square().mean(), {}
+
+    with pytest.raises(TrainingDiverged, match=r"diverged in step 1 \(weights are not finite\)"):
+        run(
+            trainer(
+                tmp_path,
+                objective=steep,
+                optimizer=sgd,
+                epochs=1,
+                batch_size=SAMPLES,
+                schedule=ConstantRate(),
+            )
+        )
+
+
+def test_a_run_in_float16_with_its_scaler_resumes_to_the_same_bits(tmp_path):
+    expected = weights(run(trainer(tmp_path / "whole", precision="fp16")))
+    (tmp_path / "cut").mkdir()
+    with pytest.raises(Interrupted):
+        run(trainer(tmp_path / "cut", precision="fp16"), StopAfter(6))
+    resumed = trainer(tmp_path / "cut", precision="fp16")
+    assert resumed.resume() and torch.equal(weights(run(resumed)), expected)
 
 
 def test_ema_keeps_an_average_of_the_weights(tmp_path):

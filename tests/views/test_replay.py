@@ -1,5 +1,9 @@
 """A view is a pure function of (recipe, seed, view, sample): nothing about how it is asked for matters."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -199,3 +203,14 @@ def test_a_clean_loader_yields_normalised_pictures_in_order():
         [0.2, 0.3, 0.4]
     )[:, None, None]
     np.testing.assert_allclose(batches[0].inputs[0].numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_process_that_ends_with_workers_alive_does_not_hang():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np, test_replay\n"
+        "source = test_replay.loader('crop_flip', resident=False, workers=2)\n"
+        "next(iter(source.epoch(np.arange(20), 0, 5)))\n"
+    )
+    folder = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", code, folder], check=True, timeout=60)

@@ -119,9 +119,9 @@ class RandomResizedCrop(Transforms):
 
 def _crop(images: Tensor, offsets: Tensor, size: Sequence[int]) -> Tensor:
     """A window of `size` out of each picture, at its own offset (row, column)."""
-    height, width = size
-    batch = torch.arange(len(images), device=images.device).view(-1, 1, 1)
-    rows = offsets[:, :1] + torch.arange(height, device=images.device)  # (batch, height)
-    columns = offsets[:, 1:] + torch.arange(width, device=images.device)  # (batch, width)
-    windows = images[batch, :, rows.unsqueeze(2), columns.unsqueeze(1)]  # (batch, height, width, channels)
-    return windows.permute(0, 3, 1, 2)
+    device = images.device
+    batch = torch.arange(len(images), device=device).view(-1, 1, 1, 1)
+    channel = torch.arange(images.shape[1], device=device).view(1, -1, 1, 1)
+    row = offsets[:, 0].view(-1, 1, 1, 1) + torch.arange(size[0], device=device).view(1, 1, -1, 1)
+    column = offsets[:, 1].view(-1, 1, 1, 1) + torch.arange(size[1], device=device)
+    return images[batch, channel, row, column]  # (batch, channels, height, width)

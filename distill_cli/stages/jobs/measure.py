@@ -77,7 +77,7 @@ def _settings(plan: Plan, runtime: Runtime) -> dict[str, str]:
         "loss": str(config.loss.get("name", "")) if plan.distils else "hard labels alone",
         "temperature": f"{config.temperature:g}",
         "alpha": f"{config.alpha:g}",
-        "seed": str(config.seed),
+        "seed": str(config.student.seed),
         "epoch": f"last of {config.student.epochs}",
         "device": f"{machine['device']}, {machine['precision']}, {machine['threads']} threads",
     }

@@ -66,7 +66,7 @@ def train_student(plan: Plan) -> Built:
 def import_teacher(plan: Plan) -> Built:
     """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
     config, runtime = plan.config.teacher, open_runtime(plan)
-    model = new_model(plan, config.model, config.seed)
+    model = new_model(plan, config.model, config.seed, pretrained=False)
     load_weights(model, Path(str(config.checkpoint)))
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
 
@@ -105,7 +105,7 @@ def _train(
         )
         resumed = trainer.resume()
         say(_announcement(role, plan, trainer, resumed))
-        with graceful() as stop, track(role, recipe.epochs, "epochs", trainer.epoch) as tracker:
+        with graceful() as stop, track(role, trainer.progress.total_steps, "steps", trainer.step) as tracker:
             model = trainer.train(stop, tracker)
         return _keep(plan, place, recipe.model, model, trainer.history, runtime, resumed)
 
@@ -161,7 +161,12 @@ def _keep(
     preprocessing = {"mean": data.mean, "std": data.std, "image_shape": data.image_shape}
     content = {
         "model": dict(spec),
-        "data": {"name": data.name, "classes": list(data.classes), **preprocessing},
+        "data": {
+            "name": data.name,
+            "classes": list(data.classes),
+            **preprocessing,
+            **({"skipped": plan.skipped} if plan.skipped else {}),
+        },
         "metrics": metrics,
     }
     return Built(content, runtime.describe(), resumed)

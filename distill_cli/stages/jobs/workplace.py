@@ -25,14 +25,15 @@ def open_runtime(plan: Plan) -> Runtime:
     return resolve(plan.config.device, plan.config.precision, plan.config.compile)
 
 
-def new_model(plan: Plan, spec: Mapping[str, Any], seed: int) -> nn.Module:
-    """An untrained model for this data set."""
-    return build_model(spec, num_classes=len(plan.data.classes), image_shape=plan.data.image_shape, seed=seed)
+def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: bool = True) -> nn.Module:
+    """A model for this data set before training; `pretrained` False where its weights are replaced anyway."""
+    classes, shape = len(plan.data.classes), plan.data.image_shape
+    return build_model(spec, num_classes=classes, image_shape=shape, seed=seed, pretrained=pretrained)
 
 
 def trained_model(plan: Plan, spec: Mapping[str, Any], place: Place, runtime: Runtime) -> nn.Module:
     """A model with the weights of an artefact, on the device, in eval mode."""
-    model = new_model(plan, spec, seed=0)
+    model = new_model(plan, spec, seed=0, pretrained=False)
     load_weights(model, verified(place.directory, WEIGHTS))
     return runtime.place(model).eval()
 
