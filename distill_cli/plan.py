@@ -99,7 +99,7 @@ class Plan:
             "data": {"name": self.data.name, "classes": list(self.data.classes), **self._preprocessing},
             "precision": self.config.precision,
         }
-        label = f"{self.config.teacher.model.get('name', 'teacher')}-{views.get('name', 'views')}"
+        label = f"{self.config.teacher.model.get('name', 'teacher')}-{_name_of(views)}"
         return LabelSet(
             self._place("soft_labels", label, identity),
             self.data,
@@ -236,3 +236,9 @@ def _left_out(skipped: list[str]) -> str:
     if len(skipped) == 1:
         return f"1 picture cannot be read and is left out: {skipped[0]}"
     return f"{len(skipped)} pictures cannot be read and are left out, the first: {skipped[0]}"
+
+
+def _name_of(views: Mapping[str, Any]) -> str:
+    """The recipe and what is mixed on top of it: `shift`, `mixup`, `shift+mixup`."""
+    names = [str(spec.get("name", "")) for spec in (views, views.get("mixing") or {})]
+    return "+".join(name for name in names if name not in ("", "none")) or "none"

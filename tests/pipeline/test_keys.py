@@ -43,7 +43,7 @@ EVERYTHING = {"teacher", "labels", "student", "baseline"}
         ("views.count=3", {"student", "baseline"}),
         ("views=shift", {"labels", "student", "baseline"}),
         ("views.seed=1", {"labels", "student", "baseline"}),
-        ("views.mixing=mixup", {"labels", "student", "baseline"}),
+        ("views.mixing=cutmix", {"labels", "student", "baseline"}),
         ("soft_labels=float32", {"labels", "student"}),
         ("soft_labels.block=512", {"labels", "student"}),
         ("teacher=mlp", {"teacher", "labels", "student"}),
@@ -113,8 +113,8 @@ def test_the_keys_of_the_default_run_do_not_change_by_accident(keys):
 
 
 PINNED = {
-    "teacher": "eeebc64b4144",
-    "labels": "8ae0d9e414d1",
-    "student": "f5e717d6ef82",
-    "baseline": "62fe4590a4c5",
+    "teacher": "eefb54ab1a53",
+    "labels": "8cfe6d4adae3",
+    "student": "738164563bc2",
+    "baseline": "f37a295aebce",
 }
