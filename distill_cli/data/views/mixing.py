@@ -29,10 +29,8 @@ class Mixing(Protocol):
         ...
 
 
-class Mixup:
-    """`share · own + (1 - share) · partner`, arXiv:1710.09412."""
-
-    draws = 1
+class _BetaShares:
+    """The sample's share comes from Beta(beta, beta)."""
 
     def __init__(self, beta: float = 1.0) -> None:
         if beta <= 0:
@@ -42,25 +40,23 @@ class Mixup:
     def shares(self, uniform: Uniform) -> Uniform:
         return beta_quantile(self.beta, uniform[:, 0])
 
+
+class Mixup(_BetaShares):
+    """`share · own + (1 - share) · partner`, arXiv:1710.09412."""
+
+    draws = 1
+
     def __call__(self, own: Tensor, partner: Tensor, share: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         return torch.lerp(partner, own, share.view(-1, 1, 1, 1)), share
 
 
-class CutMix:
+class CutMix(_BetaShares):
     """A rectangle of the partner in place of the same one of the sample, arXiv:1905.04899.
 
     The share handed on is the exact part of the pixels that is left, since a rectangle may hang over the edge.
     """
 
     draws = 3  # the share, and the centre of the rectangle
-
-    def __init__(self, beta: float = 1.0) -> None:
-        if beta <= 0:
-            raise ValueError(f"beta={beta} must be above 0")
-        self.beta = beta
-
-    def shares(self, uniform: Uniform) -> Uniform:
-        return beta_quantile(self.beta, uniform[:, 0])
 
     def __call__(self, own: Tensor, partner: Tensor, share: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         side = torch.sqrt(1 - share)
