@@ -23,7 +23,7 @@ from distill_cli.artifacts.files import (
     write_json,
 )
 from distill_cli.artifacts.keys import Identity, key_of
-from distill_cli.errors import ArtifactError
+from distill_cli.errors import ArtifactError, ConfigError
 
 MANIFEST = "artifact.json"
 BUILD_NOTES = "build.json"  # when, where and how long: the one file that differs between equal builds
@@ -62,7 +62,10 @@ class Place:
         from filelock import FileLock, Timeout  # 50 ms that an up-to-date command need not pay
 
         locks = self.root / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # a file system that makes no directories, such as /proc
+            raise ConfigError(f"paths.artifacts={self.root}: cannot be created") from None
         lock = FileLock(locks / f"{self.kind}-{self.key[:12]}.lock")
         try:
             lock.acquire(timeout=0)

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from distill_cli.artifacts import files
 from distill_cli.artifacts.keys import canonical_json, differences, key_of
 from distill_cli.artifacts.store import MANIFEST, Place, read_manifest, verified
-from distill_cli.errors import ArtifactError
+from distill_cli.errors import ArtifactError, ConfigError
 
 
 @pytest.fixture
@@ -167,3 +168,13 @@ def test_a_sealed_file_cut_anywhere_is_noticed(tmp_path, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ArtifactError, match="corrupt"):
         files.read_sealed(path)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc, where nobody can make a directory")
+def test_a_root_that_cannot_be_created_is_a_mistake_of_the_config():
+    place = Place(Path("/proc/nowhere"), "students", "toy", {"epochs": 3})
+    with (
+        pytest.raises(ConfigError, match=r"paths\.artifacts=/proc/nowhere: cannot be created"),
+        place.locked(),
+    ):
+        pass

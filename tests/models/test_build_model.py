@@ -164,3 +164,18 @@ def test_weights_that_cannot_be_downloaded_point_to_a_file(monkeypatch: pytest.M
     monkeypatch.setattr(DOWNLOAD, no_network)
     message = refusal({**RESNET18, "weights": "DEFAULT"}, PHOTO)
     assert "pass teacher.checkpoint=FILE.safetensors" in message
+
+
+def test_a_network_whose_weights_are_replaced_anyway_fetches_none(monkeypatch):
+    fetched = []
+
+    def fetch(weights: torchvision.models.WeightsEnum, *_: object, **__: object) -> dict[str, Tensor]:
+        fetched.append(weights)
+        return torchvision.models.resnet18().state_dict()
+
+    monkeypatch.setattr(torchvision.models.WeightsEnum, "get_state_dict", fetch)
+    spec = {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}
+    build_model(spec, num_classes=10, image_shape=(3, 32, 32), seed=0, pretrained=False)
+    assert not fetched
+    build_model(spec, num_classes=10, image_shape=(3, 32, 32), seed=0)
+    assert len(fetched) == 1

@@ -36,3 +36,8 @@ def test_attention_is_counted_whether_or_not_the_weights_are_frozen() -> None:
     patches = 16 * 64 * 3 * 8 * 8
     assert count_macs(model, (3, 32, 32)) == attention + dense + patches
     assert count_macs(model.requires_grad_(False), (3, 32, 32)) == attention + dense + patches
+
+
+def test_a_network_that_works_in_place_on_its_input_is_counted():
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 10))
+    assert count_macs(model, (1, 8, 8)) == 640
