@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from distill_cli.artifacts.files import sha256_of
 from distill_cli.artifacts.store import Place
+from distill_cli.config.environment import refuse_secrets
 from distill_cli.config.schema import Config, Spec, Training, require
 from distill_cli.config.targets import LABELS, instantiate
 from distill_cli.data.open import fingerprint, open_data
@@ -23,9 +24,10 @@ from distill_cli.data.splits import DataSet
 from distill_cli.errors import ConfigError
 from distill_cli.runtime.console import say
 from distill_cli.schedules import values_of
-from distill_cli.soft_labels.label_set import LabelSet
+from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 
 FORMATS = {"teacher": 1, "soft_labels": 1, "student": 1, "evaluation": 1}
+NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
 OUTSIDE_THE_RECIPE = ("model", "seed", "checkpoint", "views")  # named on their own in an identity
 
 
@@ -40,6 +42,7 @@ class Plan:
     def of(cls, composed: DictConfig) -> Plan:
         """Raises `ConfigError` for impossible values and `DataError` for a data set that cannot be read."""
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
+        refuse_secrets(*(OmegaConf.to_container(composed, resolve=resolve) for resolve in (False, True)))  # type: ignore[arg-type]
         index = Path(config.paths.artifacts) / ".index"
         plan = cls(config, open_data(config.data, Path(config.paths.data), index))
         plan.check()
@@ -95,7 +98,7 @@ class Plan:
             "format": FORMATS["soft_labels"],
             "teacher": self.teacher.key,
             "views": _without(views, "count"),
-            "encoding": _without(self.config.soft_labels),
+            "encoding": _without(self.config.soft_labels, *NOT_IN_THE_ROWS),
             "data": {"name": self.data.name, "classes": list(self.data.classes), **self._preprocessing},
             "precision": self.config.precision,
         }
@@ -106,6 +109,7 @@ class Plan:
             views=views["count"],
             block=self.config.soft_labels["block"],
             mixes="_target_" in (views.get("mixing") or {}),
+            parts=(LOGITS, EMBEDDING) if self.config.soft_labels["embedding"] else (LOGITS,),
         )
 
     @cached_property

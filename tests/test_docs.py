@@ -30,7 +30,7 @@ from distill_cli.losses.outputs import Outputs
 from distill_cli.models.build import build_model
 from distill_cli.runtime.device import resolve
 from distill_cli.soft_labels.encodings import Dense
-from distill_cli.soft_labels.label_set import LabelSet
+from distill_cli.soft_labels.label_set import LOGITS, LabelSet
 from distill_cli.soft_labels.writer import Labeller
 
 ROOT = Path(__file__).parents[1]
@@ -166,12 +166,12 @@ def label_set(tmp_path) -> LabelSet:
     )
     recipe = {"_target_": "distill_cli.data.views.recipes.Shift", "pixels": 1, "seed": 0, "count": 2}
     cpu = resolve("cpu", "fp32", "false")
-    labeller = Labeller(Teacher().eval(), Dense("float32"), cpu, 4, lambda samples: None)
+    labeller = Labeller(Teacher().eval(), Dense("float32", 3), cpu, 4, lambda samples: None)
     labels.write_identity()
-    labeller.write(labels.train(), Loader(data.train, data, cpu.device, open_views(recipe, (6, 6))))
-    for name in ("validation", "test"):
-        held_out = [shard for shard in labels.held_out() if name in shard.path.parts]
-        labeller.write(held_out, Loader(data.splits[name], data, cpu.device))
+    loaders = {name: Loader(data.splits[name], data, cpu.device) for name in ("validation", "test")}
+    loaders["train"] = Loader(data.train, data, cpu.device, open_views(recipe, (6, 6)))
+    for block in labels.blocks():
+        labeller.label(block, [LOGITS], loaders[block.split]).write()
     return labels
 
 
@@ -188,16 +188,24 @@ def read_view():
 
 def test_the_reader_shown_reads_what_is_written(label_set, read_view):
     for view in range(2):
-        shards = [shard for shard in label_set.train() if shard.view == view]
-        rows = read_view(label_set.place.directory, "train", view, 20)
-        np.testing.assert_array_equal(rows, np.concatenate([shard.read() for shard in shards]))
-    assert read_view(label_set.place.directory, "validation", None, 5).shape == (5, 3)
-    assert read_view(label_set.place.directory, "test", None, 7).shape == (7, 3)
+        files = [block.shard(LOGITS).path for block in label_set.train() if block.view == view]
+        rows = read_view(label_set.place.directory, "train", view)
+        np.testing.assert_array_equal(rows, np.concatenate([np.load(path) for path in files]))
+        assert rows.shape == (20, 3)
+    assert read_view(label_set.place.directory, "validation").shape == (5, 3)
+    assert read_view(label_set.place.directory, "test").shape == (7, 3)
 
 
-def flip(path: Path) -> None:
+def test_the_reader_shown_has_no_more_than_30_lines():
+    (code,) = [
+        text for language, _, text in blocks(ROOT / "docs/soft-label-format.md") if language == "python"
+    ]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 30
+
+
+def flip(path: Path, place: int = -1) -> None:
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[place] ^= 1
     path.write_bytes(content)
 
 
@@ -208,13 +216,15 @@ def flip(path: Path) -> None:
         (lambda block: block.write_bytes(block.read_bytes()[:-4]), "is corrupt"),
         (lambda block: block.with_suffix(".json").unlink(), "No such file"),
         (lambda block: swap(block, block.with_name("block-00000.npy")), "not what its name says"),
+        (lambda block: flip(block.with_suffix(".json"), 40), "is damaged|Expecting|Invalid"),
+        (lambda block: flip(block.parents[2] / "labels.json", 40), "is damaged|Expecting|Invalid"),
     ],
-    ids=["flipped bit", "cut", "no seal", "another block"],
+    ids=["flipped bit", "cut", "no seal", "another block", "seal", "labels.json"],
 )
 def test_the_reader_shown_refuses_what_is_damaged(label_set, read_view, damage, complaint):
     damage(label_set.place.directory / "train/view-001/block-00001.npy")
     with pytest.raises((ValueError, FileNotFoundError), match=complaint):
-        read_view(label_set.place.directory, "train", 1, 20)
+        read_view(label_set.place.directory, "train", 1)
 
 
 def swap(block: Path, other: Path) -> None:
@@ -222,21 +232,14 @@ def swap(block: Path, other: Path) -> None:
         block.with_suffix(suffix).write_bytes(other.with_suffix(suffix).read_bytes())
 
 
-def test_the_reader_shown_notices_that_there_are_other_samples(label_set, read_view):
-    with pytest.raises(ValueError, match="has 20 rows, not 19"):
-        read_view(label_set.place.directory, "train", 0, 19)
-    with pytest.raises(FileNotFoundError):
-        read_view(label_set.place.directory, "train", 0, 21)
-
-
 def test_the_digests_are_what_the_page_on_the_format_says(label_set):
     pixels = label_set.data.train.images[8:16]
     seal = json.loads((label_set.place.directory / "train/view-000/block-00001.json").read_text())
     assert seal["samples"] == sha256(b"(8, 1, 6, 6)" + pixels.tobytes()).hexdigest()
     mixing = LabelSet(label_set.place, label_set.data, views=1, block=8, mixes=True)
-    plain = [shard.samples for shard in label_set.train()][:3]
+    plain = [block.samples for block in label_set.train()][:3]
     whole = sha256("".join(plain).encode()).hexdigest()
-    assert [s.samples for s in mixing.train()] == [
+    assert [block.samples for block in mixing.train()] == [
         sha256((whole + own).encode()).hexdigest() for own in plain
     ]
 

@@ -1,45 +1,74 @@
 """Writing files for keeps: a temporary name in the same directory, fsync, rename, fsync of the directory.
 
 A reader therefore sees a whole file or none. Whatever fails leaves no temporary file behind (a kill does; the
-names start with a dot, end in `.tmp`, and are swept by the next build).
+names start with a dot, end in `.tmp`, and are swept by the next build). Every operation goes through `os`, one
+call each, so that tests can fail or kill any of them.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from distill_cli.artifacts.keys import canonical_json
 from distill_cli.errors import ArtifactError
 
 TEMPORARY = ".tmp"
+DIGEST = "digest"  # the field of sealed JSON that covers all others
 DIGEST_BYTES = 32
+Buffer = bytes | memoryview
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Call `write` with an open binary file that becomes `path` when everything is on disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+def write_bytes(path: Path, *content: Buffer) -> None:
+    """Make `content`, one part after the other, the file at `path`; it is on disk when this returns.
+
+    Raises `OSError` that names `path`, and the bytes needed where there is no space for them.
+    """
+    temporary = path.with_name(f".{path.name}.{_writer()}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        _write_synced(temporary, content)
+        os.replace(temporary, path)  # noqa: PTH105 - one call of `os` an operation
         sync_directory(path.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a failing write() does not know its file
+        if isinstance(error, OSError):
+            raise _named(error, path, sum(len(part) for part in content)) from error
         raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    write_atomic(path, lambda file: file.write(content))
+def _writer() -> str:
+    """Who writes: several machines may share a directory, and their process numbers."""
+    return f"{sha256(socket.gethostname().encode()).hexdigest()[:6]}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _write_synced(path: Path, content: Sequence[Buffer]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        for part in content:
+            rest = memoryview(part)
+            while len(rest):
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _named(error: OSError, path: Path, size: int) -> OSError:
+    """The same error about the file that was to be written, not about its temporary name."""
+    reason = error.strerror or str(error)
+    if error.errno in NO_SPACE:
+        reason = f"{reason} ({size:,} bytes are needed)"
+    return OSError(error.errno, reason, str(path))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -54,8 +83,36 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, UnicodeDecodeError, RecursionError):
         raise ArtifactError(f"{path} is corrupt: not JSON; remove {path.parent} and run again") from None
+
+
+def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
+    """`value` and a field `digest`, the sha256 of it as canonical JSON: no figure in it changes unnoticed."""
+    write_json(path, {**value, DIGEST: _digest_of(value)})
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """What `write_sealed_json` was given. Raises `ArtifactError` where a value differs from what was written."""
+    value = read_json(path)
+    digest = value.pop(DIGEST, None) if isinstance(value, dict) else None
+    if digest is None or digest != _digest_of(value):
+        raise ArtifactError(f"{path} is corrupt: its digest differs; remove {path.parent} and run again")
+    return value  # type: ignore[no-any-return]
+
+
+def _digest_of(value: Any) -> str:
+    return sha256(canonical_json(value).encode()).hexdigest()
+
+
+def make_directory(directory: Path) -> None:
+    """With its parents, each of them on disk: what is synced below it cannot vanish with it."""
+    if directory.is_dir():
+        return
+    make_directory(directory.parent)
+    with suppress(FileExistsError):  # another process was faster
+        directory.mkdir()
+    sync_directory(directory.parent)
 
 
 def sync_directory(directory: Path) -> None:
@@ -77,7 +134,7 @@ def sha256_of(path: Path) -> str:
 
 def write_sealed(path: Path, content: bytes) -> None:
     """`content` followed by its own sha256: one file, one rename, and damage does not go unnoticed."""
-    write_bytes(path, content + sha256(content).digest())
+    write_bytes(path, content, sha256(content).digest())
 
 
 def read_sealed(path: Path) -> bytes:
@@ -89,7 +146,11 @@ def read_sealed(path: Path) -> bytes:
     return content
 
 
-def sweep_temporary(directory: Path) -> None:
-    """Remove what a killed writer left behind. Only for a directory this process holds the lock of."""
-    for path in directory.rglob(f".*{TEMPORARY}"):
+def sweep_temporary(directory: Path, name: str = "") -> None:
+    """Remove what a killed writer left behind, of the file `name` or of all below.
+
+    Only for what this process alone may write now: it holds the lock, or the claim.
+    """
+    found = directory.glob(f".{name}.*{TEMPORARY}") if name else directory.rglob(f".*{TEMPORARY}")
+    for path in found:
         path.unlink(missing_ok=True)

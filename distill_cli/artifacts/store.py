@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from distill_cli.artifacts.files import (
-    read_json,
+    make_directory,
+    read_sealed_json,
     sha256_of,
     sweep_temporary,
     sync_directory,
-    write_json,
+    write_sealed_json,
 )
 from distill_cli.artifacts.keys import Identity, key_of
 from distill_cli.errors import ArtifactError, ConfigError
@@ -28,7 +29,8 @@ from distill_cli.errors import ArtifactError, ConfigError
 MANIFEST = "artifact.json"
 BUILD_NOTES = "build.json"  # when, where and how long: the one file that differs between equal builds
 CHECKPOINT = "checkpoint.pt"  # lives in the working directory only
-SCHEMA = 1
+LOCKS = ".locks"
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,19 @@ class Place:
     def work(self) -> Path:
         return self.root / self.kind / f".{self.name}.work"
 
+    @property
+    def claims(self) -> Path:
+        """The file of claims, for an artefact that several processes fill at once."""
+        return self.root / LOCKS / f"{self.kind}-{self.key[:12]}.claims"
+
     @contextmanager
     def locked(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold the artefact's lock; call `on_wait` once if another process has it."""
         from filelock import FileLock, Timeout  # 50 ms that an up-to-date command need not pay
 
-        locks = self.root / ".locks"
+        locks = self.root / LOCKS
         try:
-            locks.mkdir(parents=True, exist_ok=True)
+            make_directory(locks)
         except FileNotFoundError:  # a file system that makes no directories, such as /proc
             raise ConfigError(f"paths.artifacts={self.root}: cannot be created") from None
         lock = FileLock(locks / f"{self.kind}-{self.key[:12]}.lock")
@@ -101,7 +108,9 @@ class Place:
             for name in names
         }
         manifest = {"schema": SCHEMA, "kind": self.kind, "name": self.name, "key": self.key}
-        write_json(self.work / MANIFEST, {**manifest, "identity": self.identity, "files": files, **content})
+        write_sealed_json(
+            self.work / MANIFEST, {**manifest, "identity": self.identity, "files": files, **content}
+        )
         if self.directory.exists():  # a directory without a manifest is nobody's artefact
             shutil.rmtree(self.directory)
         self.work.rename(self.directory)
@@ -112,8 +121,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """`artifact.json` of an artefact. Raises `ArtifactError` where there is none, or one of another schema."""
     if not directory.is_dir():
         raise ArtifactError(f"there is no artefact at {directory}")
-    manifest = read_json(directory / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+    manifest = read_sealed_json(directory / MANIFEST)
+    if manifest.get("schema") != SCHEMA:
         raise ArtifactError(f"{directory / MANIFEST} is not of schema {SCHEMA}; made by another version?")
     return manifest
 

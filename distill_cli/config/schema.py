@@ -158,11 +158,7 @@ class Config:
         self._check_views("views", self.views)
         if self.teacher.views is not None:
             self._check_views("teacher.views", self.teacher.views)
-        for field in ("block", "batch_size"):
-            value = self.soft_labels.get(field)
-            require(
-                isinstance(value, int) and value >= 1, f"soft_labels.{field}", value, "must be at least 1"
-            )
+        self._check_soft_labels()
         require(
             self.evaluate.batch_size >= 1,
             "evaluate.batch_size",
@@ -193,6 +189,18 @@ class Config:
     def _one_of(self, field: str, *allowed: str) -> None:
         value = getattr(self, field)
         require(value in allowed, field, value, f"must be one of {', '.join(allowed)}")
+
+    def _check_soft_labels(self) -> None:
+        spec = self.soft_labels
+        for field in ("block", "batch_size"):
+            value = spec.get(field)
+            require(type(value) is int and value >= 1, f"soft_labels.{field}", value, "must be at least 1")
+        resident, error, embedding = (spec.get(key) for key in ("resident", "allow_error", "embedding"))
+        is_resident = str(resident).lower() in ("auto", "true", "false")
+        require(is_resident, "soft_labels.resident", resident, "must be auto, true or false")
+        is_error = isinstance(error, int | float) and error >= 0
+        require(is_error, "soft_labels.allow_error", error, "must be a number from 0: 0.1 is 10 %")
+        require(type(embedding) is bool, "soft_labels.embedding", embedding, "must be true or false")
 
     @staticmethod
     def _check_views(key: str, views: Spec) -> None:

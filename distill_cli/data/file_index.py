@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
+
+from distill_cli.artifacts.files import make_directory, write_bytes
 
 FORMAT = 1
 SETTLED = 2_000_000_000  # nanoseconds
@@ -123,11 +124,5 @@ def _save(place: Path, entries: dict[str, Facts]) -> None:
     body = json.dumps(rows, separators=(",", ":")).encode()
     header = json.dumps({"format": FORMAT, "crc32": crc32(body)}).encode()
     with suppress(OSError):  # read-only or full: the next command reads the files again
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".index-", delete=False) as file:
-            try:
-                file.write(header + b"\n" + body)
-                file.close()
-                Path(file.name).replace(place)
-            except OSError:
-                Path(file.name).unlink()
+        make_directory(place.parent)
+        write_bytes(place, header + b"\n" + body)

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from distill_cli.artifacts.files import write_json
+from distill_cli.artifacts.files import write_bytes, write_json
 from distill_cli.config.overrides import as_typed
 from distill_cli.errors import Interrupted
 from distill_cli.hydra_app.verdict import Verdict, describe, judge
@@ -105,5 +105,5 @@ class _Job:
     def _with_traceback(self, error: Exception) -> str:
         path = self.output / TRACEBACK
         with suppress(OSError):  # the line still says what happened
-            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            write_bytes(path, "".join(traceback.format_exception(error)).encode())
         return f"internal error: {describe(error)}; the traceback is in {path}"

@@ -18,7 +18,7 @@ class TeacherCrossEntropy:
     """The teacher's most probable class as a hard label. There is no temperature in it."""
 
     def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
-        return F.cross_entropy(at_least_float32(student.logits), teacher.logits.argmax(dim=-1))
+        return F.cross_entropy(at_least_float32(student.logits), teacher.top_class)
 
 
 def hard_cross_entropy(

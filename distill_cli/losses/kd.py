@@ -10,16 +10,27 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill_cli.losses.outputs import Outputs, at_least_float32
+from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.soften import log_probabilities, soften
 
 
 class KnowledgeDistillation:
     def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
-        return temperature**2 * kl_divergence(student.logits, teacher.logits, temperature).mean()
+        return temperature**2 * softened_kl(student, teacher, temperature).mean()
+
+
+def softened_kl(student: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+    """KL from the teacher's softened probabilities to the student's, in nats, (batch,).
+
+    A lower bound of it where the teacher has only its largest logits (`soften`).
+    """
+    return _kl(*soften(student, teacher, temperature))
 
 
 def kl_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """KL from the teacher's softened probabilities to the student's, in nats, (batch,)."""
-    log_student = F.log_softmax(at_least_float32(student_logits) / temperature, dim=-1)
-    log_teacher = F.log_softmax(at_least_float32(teacher_logits) / temperature, dim=-1)
+    """The same between logits."""
+    return _kl(log_probabilities(student_logits, temperature), log_probabilities(teacher_logits, temperature))
+
+
+def _kl(log_student: Tensor, log_teacher: Tensor) -> Tensor:
     return F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim=-1)

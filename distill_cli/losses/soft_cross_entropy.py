@@ -7,13 +7,12 @@ can change: the gradients are equal, the values are not.
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from distill_cli.losses.outputs import Outputs, at_least_float32
+from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.soften import soften
 
 
 class SoftCrossEntropy:
     def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
-        log_student = F.log_softmax(at_least_float32(student.logits) / temperature, dim=-1)
-        target = F.softmax(at_least_float32(teacher.logits) / temperature, dim=-1)
-        return -(temperature**2) * (target * log_student).sum(dim=-1).mean()
+        log_student, log_teacher = soften(student, teacher, temperature)
+        return -(temperature**2) * (log_teacher.exp() * log_student).sum(dim=-1).mean()

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-from distill_cli.artifacts.files import read_json, write_json
+from distill_cli.artifacts.files import make_directory, read_sealed_json, write_sealed_json
 from distill_cli.artifacts.keys import differences
 from distill_cli.artifacts.store import Place
 from distill_cli.data.splits import DataSet, Split
@@ -21,6 +22,33 @@ from distill_cli.errors import ArtifactError
 from distill_cli.soft_labels.shards import FORMAT, Shard
 
 IDENTITY = "labels.json"
+LOGITS, EMBEDDING = "logits", "embedding"  # what a teacher leaves of a block
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of samples in one view: what the teacher sees at a time."""
+
+    folder: Path
+    number: int
+    split: str
+    labels: str  # key of the label set
+    samples: str  # digest of what the teacher sees
+    start: int
+    stop: int
+    view: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}/{self.folder.name}/{self.number}"
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+    def shard(self, part: str) -> Shard:
+        name = f"block-{self.number:05d}" + (".npy" if part == LOGITS else f".{part}.npy")
+        return Shard(self.folder / name, self.labels, self.samples, self.start, self.stop, self.view)
 
 
 @dataclass(frozen=True)
@@ -32,43 +60,53 @@ class LabelSet:
     views: int
     block: int
     mixes: bool  # a view then depends on the whole split, not on its own block alone
+    parts: tuple[str, ...] = (LOGITS,)
 
-    def train(self) -> Iterator[Shard]:
+    def train(self) -> Iterator[Block]:
         for view in range(self.views):
-            yield from self._shards("train", view)
+            yield from self._blocks("train", view)
 
-    def held_out(self) -> Iterator[Shard]:
+    def blocks(self) -> Iterator[Block]:
+        yield from self.train()
         for split in ("validation", "test"):
-            yield from self._shards(split, CLEAN)
+            yield from self._blocks(split, CLEAN)
 
     def shards(self) -> Iterator[Shard]:
-        yield from self.train()
-        yield from self.held_out()
+        for block in self.blocks():
+            yield from (block.shard(part) for part in self.parts)
 
-    def missing(self) -> list[Shard]:
-        """Shards without a seal of these very pictures."""
-        return [shard for shard in self.shards() if not shard.is_sealed()]
+    def unsealed(self, block: Block) -> list[str]:
+        """The parts of a block that are not there for these very pictures."""
+        return [part for part in self.parts if not block.shard(part).is_sealed()]
+
+    def missing(self) -> list[Block]:
+        return [block for block in self.blocks() if self.unsealed(block)]
 
     def is_complete(self) -> bool:
-        return (self.place.directory / IDENTITY).is_file() and not self.missing()
+        """Raises `ArtifactError` where labels.json is of another set, or damaged."""
+        if not (self.place.directory / IDENTITY).is_file():
+            return False
+        self.check_identity()
+        return not self.missing()
 
     def write_identity(self) -> None:
         """Say whose labels these are, before the first of them. Raises `ArtifactError` if others lie here."""
         path = self.place.directory / IDENTITY
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            self.check_identity()
-        else:
-            write_json(path, self._document())
+        found = self.check_identity()["extent"] if path.is_file() else None
+        document = {**self._document(), "extent": self._extent(found)}
+        if found != document["extent"]:
+            make_directory(path.parent)
+            write_sealed_json(path, document)
 
-    def check_identity(self) -> None:
-        """Raises `ArtifactError` naming the field that differs."""
-        found = read_json(self.place.directory / IDENTITY)
-        differing = differences(self._document(), found)
+    def check_identity(self) -> dict[str, Any]:
+        """The content of labels.json. Raises `ArtifactError` naming the field that differs."""
+        document, found = self._document(), read_sealed_json(self.place.directory / IDENTITY)
+        differing = differences(document, {name: found.get(name) for name in document})
         if differing:
             raise ArtifactError(
                 f"{self.place.directory} holds other soft labels ({differing[0]}); remove it and run again"
             )
+        return found
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -78,13 +116,23 @@ class LabelSet:
             "classes": list(self.data.classes),
         }
 
-    def _shards(self, split: str, view: int) -> Iterator[Shard]:
-        samples = self.data.splits[split]
+    def _extent(self, found: dict[str, Any] | None) -> dict[str, Any]:
+        """What has been asked for so far: it grows, but for samples that are no longer there."""
+        before = found or {"views": 0, "parts": []}
+        return {
+            "views": max(self.views, before["views"]),
+            "block": self.block,
+            "parts": [part for part in (LOGITS, EMBEDDING) if part in {*before["parts"], *self.parts}],
+            "samples": {name: len(split) for name, split in self.data.splits.items()},
+        }
+
+    def _blocks(self, split: str, view: int) -> Iterator[Block]:
+        samples = len(self.data.splits[split])
         folder = self.place.directory / split / ("clean" if view == CLEAN else f"view-{view:03d}")
-        for block, start in enumerate(range(0, len(samples), self.block)):
-            stop = min(start + self.block, len(samples))
-            digest = self._digests[split][block]
-            yield Shard(folder / f"block-{block:05d}.npy", digest, start, stop, view)
+        for number, start in enumerate(range(0, samples, self.block)):
+            digest = self._digests[split][number]
+            stop = min(start + self.block, samples)
+            yield Block(folder, number, split, self.place.key, digest, start, stop, view)
 
     @cached_property
     def _digests(self) -> dict[str, list[str]]:

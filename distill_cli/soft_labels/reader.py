@@ -1,49 +1,63 @@
-"""The train rows of a label set as one tensor, found by (view, sample).
+"""What a teacher said about the train samples, found by (view, sample) and decoded a batch at a time.
 
-Every seal is checked when the set is opened, every byte's checksum when its block is read; the rows then stay
-in memory, or on the device, in their stored dtype, and are decoded a batch at a time.
+Every seal is checked when the set is opened, every byte's checksum before a row of its file is used. The rows
+stay in memory, or on the device, as they were stored; where they do not fit, they are read from their files.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from distill_cli.errors import ArtifactError
-from distill_cli.soft_labels.encodings import Encoding
-from distill_cli.soft_labels.label_set import LabelSet
+from distill_cli.losses.outputs import Outputs
+from distill_cli.soft_labels.encodings import Encoding, row_bytes
+from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
+from distill_cli.soft_labels.rows import FileRows, Opened, ResidentRows, Rows
+from distill_cli.soft_labels.shards import descr
+
+EMBEDDING_DTYPE = np.dtype("<f2")
 
 
 class LabelReader:
+    """`resident` is auto, true or false: whether rows stay in memory; auto: up to `resident_bytes`."""
+
     def __init__(
-        self, labels: LabelSet, encoding: Encoding, device: torch.device, resident_bytes: float
+        self,
+        labels: LabelSet,
+        encoding: Encoding,
+        device: torch.device,
+        resident: str,
+        resident_bytes: float,
     ) -> None:
         labels.check_identity()
-        self.encoding = encoding
-        self.samples = len(labels.data.train)
-        rows = _read_all(labels, encoding)
-        fits = rows.nbytes <= resident_bytes
-        self.rows = torch.from_numpy(rows).to(device if fits else torch.device("cpu"))
-        self.device = device
+        self.labels, self.encoding, self.device = labels, encoding, device
+        self.resident, self.resident_bytes = resident, resident_bytes
+        self.logits = self._open(LOGITS, descr(encoding.dtype), encoding.shape, row_bytes(encoding))
+        self.embedding = self._open_embedding() if EMBEDDING in labels.parts else None
 
-    def logits(self, index: Tensor, view: Tensor) -> Tensor:
-        """float32 (batch, classes) on the device, for samples and views on the host."""
-        position = (view * self.samples + index).to(self.rows.device)
-        return self.encoding.decode(self.rows[position].to(self.device))
+    def outputs(self, index: Tensor, view: Tensor) -> Outputs:
+        """The teacher's, on the device, for samples and views on the host."""
+        outputs = self.encoding.decode(self.logits.take(index, view).to(self.device))
+        if self.embedding is None:
+            return outputs
+        rows = self.embedding.take(index, view).to(self.device)
+        return replace(outputs, embedding=rows.view(torch.float16).float())
 
+    def _open_embedding(self) -> Rows:
+        first = next(iter(self.labels.train())).shard(EMBEDDING).seal()
+        width: int = first.shape[1]
+        return self._open(EMBEDDING, descr(EMBEDDING_DTYPE), (width,), width * EMBEDDING_DTYPE.itemsize)
 
-def _read_all(labels: LabelSet, encoding: Encoding) -> np.ndarray:
-    """(views · samples, …), view by view."""
-    classes, samples = len(labels.data.classes), len(labels.data.train)
-    shape, dtype = encoding.row_shape(classes), encoding.row_dtype(classes)
-    rows = np.empty((labels.views * samples, *shape), dtype)
-    for shard in labels.train():
-        block = shard.read()
-        if block.shape != (shard.rows, *shape) or block.dtype != dtype:
-            raise ArtifactError(
-                f"{shard.path} has rows of {block.shape[1:]} {block.dtype}, not {shape} {dtype}"
-            )
-        first = shard.view * samples
-        rows[first + shard.start : first + shard.stop] = block
-    return rows
+    def _open(self, part: str, dtype: object, shape: Sequence[int], size: int) -> Rows:
+        blocks = list(self.labels.train())
+        opened = [Opened.of(block.shard(part), dtype, shape) for block in blocks]
+        if self._fits(size * sum(block.rows for block in blocks)):
+            return ResidentRows(opened, len(self.labels.data.train), size, self.device)
+        return FileRows(opened, self.labels.block, size)
+
+    def _fits(self, needed: int) -> bool:
+        return self.resident == "true" or (self.resident == "auto" and needed <= self.resident_bytes)

@@ -1,13 +1,14 @@
 """One file of rows and its seal: format 1, as docs/soft-label-format.md specifies it. NumPy only.
 
-A shard counts only if its seal is there; the seal is written last. The seal says which pictures the rows
-belong to, so that labels of other pictures are noticed before one is read.
+A shard counts only if its seal is there; the seal is written last. The seal says whose rows these are and which
+pictures they belong to, so that labels of another teacher or of other pictures are noticed before one is read.
 """
 
 from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,11 +16,56 @@ from typing import Any
 
 import numpy as np
 
-from distill_cli.artifacts.files import read_json, write_bytes, write_json
+from distill_cli.artifacts.files import (
+    Buffer,
+    make_directory,
+    read_sealed_json,
+    sha256_of,
+    sweep_temporary,
+    write_bytes,
+    write_sealed_json,
+)
+from distill_cli.artifacts.keys import differences
 from distill_cli.errors import ArtifactError
 
 FORMAT = 1
 CRC_BYTES = 4 << 20  # one crc32 for each so many bytes of the file
+REMEDY = "remove it and run distill gen-soft-labels again"
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What is promised about a shard's bytes."""
+
+    format: int
+    labels: str  # key of the label set
+    start: int
+    stop: int
+    view: int
+    samples: str
+    shape: list[int]
+    dtype: Any
+    finite: bool
+    error: Mapping[str, Any] | None  # of the encoding, see fidelity.py; None for embeddings
+    bytes: int
+    crc32: list[int]
+    sha256: str
+
+    def check(self, content: Buffer, path: Path) -> int:
+        """Where in the file's bytes the rows begin. Raises `ArtifactError` where a byte differs."""
+        if len(content) != self.bytes:
+            raise ArtifactError(f"{path} has {len(content)} bytes, its seal says {self.bytes}; {REMEDY}")
+        if crc32_of(content) != self.crc32:
+            raise ArtifactError(f"{path} is corrupt: its crc32 differs; {REMEDY}")
+        try:
+            shape, dtype, start = _header(content)
+        except ValueError as error:
+            raise ArtifactError(f"{path} is not an array of numbers: {error}; {REMEDY}") from None
+        if (shape, dtype) != (self.shape, self.dtype):
+            raise ArtifactError(
+                f"{path} has rows of {shape} {dtype}, its seal says {self.shape} {self.dtype}; {REMEDY}"
+            )
+        return start
 
 
 @dataclass(frozen=True)
@@ -27,6 +73,7 @@ class Shard:
     """Rows of the samples [start, stop) of a split in one view; `path` ends in .npy."""
 
     path: Path
+    labels: str  # key of the label set
     samples: str  # digest of what the teacher saw
     start: int
     stop: int
@@ -41,105 +88,126 @@ class Shard:
         return self.stop - self.start
 
     def is_sealed(self) -> bool:
-        """Whether the rows are there, of the right size, and of these very pictures."""
+        """Whether the rows are there, of the right size, and of this teacher and these very pictures."""
         try:
-            seal = read_json(self.seal_path)
+            seal = self.seal()
         except ArtifactError:
             return False
-        fits = isinstance(seal, dict) and seal.get("format") == FORMAT and seal.get("samples") == self.samples
-        return fits and self.path.is_file() and self.path.stat().st_size == seal.get("bytes")
+        return self.path.is_file() and self.path.stat().st_size == seal.bytes
 
-    def write(self, rows: np.ndarray) -> None:
-        """The rows, then the seal; each atomically."""
+    def write(self, rows: np.ndarray, error: Mapping[str, Any] | None = None) -> None:
+        """The rows, then the seal; each atomically. Only for who has the claim on this shard."""
         assert len(rows) == self.rows, (rows.shape, self.start, self.stop)
-        buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, np.ascontiguousarray(rows), allow_pickle=False)
-        content = buffer.getvalue()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = _npy(rows)
+        make_directory(self.path.parent)
+        for path in (self.path, self.seal_path):
+            sweep_temporary(path.parent, path.name)
         self.seal_path.unlink(missing_ok=True)  # never an old seal on new rows
-        write_bytes(self.path, content)
-        write_json(self.seal_path, asdict(self._seal(rows, content)))
-
-    def _seal(self, rows: np.ndarray, content: bytes) -> Seal:
-        return Seal(
+        write_bytes(self.path, *content)
+        seal = Seal(
             format=FORMAT,
-            start=self.start,
-            stop=self.stop,
-            view=self.view,
-            samples=self.samples,
+            **self._identity(),
             shape=list(rows.shape),
-            dtype=np.lib.format.dtype_to_descr(rows.dtype),
+            dtype=descr(rows.dtype),
             finite=True,
-            bytes=len(content),
-            crc32=crc32_of(content),
-            sha256=sha256(content).hexdigest(),
+            error=error,
+            **_checksums(content),
         )
-
-    def read(self) -> np.ndarray:
-        """The rows in memory, after their checksums have been compared. Raises `ArtifactError`."""
-        seal = self.seal()
-        content = self._content(seal)
-        if crc32_of(content) != seal.crc32:
-            raise ArtifactError(f"{self.path} is corrupt: its crc32 differs; {REMEDY}")
-        try:
-            rows = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-        except ValueError as error:
-            raise ArtifactError(f"{self.path} is not an array of numbers: {error}; {REMEDY}") from None
-        described = (list(rows.shape), np.lib.format.dtype_to_descr(rows.dtype))
-        if described != (seal.shape, seal.dtype) or not rows.flags.c_contiguous:
-            raise ArtifactError(
-                f"{self.path} has rows {described}, its seal {seal.shape} {seal.dtype}; {REMEDY}"
-            )
-        return rows
+        write_sealed_json(self.seal_path, asdict(seal))
 
     def seal(self) -> Seal:
-        """Raises `ArtifactError` where the seal is missing, malformed, or of other pictures."""
+        """Raises `ArtifactError` where the seal is missing, damaged, or of another teacher or other pictures."""
         if not self.seal_path.is_file():
             raise ArtifactError(f"soft labels are incomplete: {self.seal_path} is missing; {REMEDY}")
-        try:
-            seal = Seal(**read_json(self.seal_path))
-        except TypeError:
-            raise ArtifactError(f"{self.seal_path} is not a seal of format {FORMAT}; {REMEDY}") from None
-        if seal.format != FORMAT:
-            raise ArtifactError(f"{self.seal_path} is of format {seal.format}, not {FORMAT}; {REMEDY}")
-        if seal.samples != self.samples or (seal.start, seal.stop, seal.view) != (
-            self.start,
-            self.stop,
-            self.view,
-        ):
-            raise ArtifactError(f"{self.path} was made from other pictures or views; {REMEDY}")
+        seal = read_seal(self.seal_path)
+        expected = self._identity()
+        differing = differences(expected, {field: getattr(seal, field) for field in expected})
+        if differing:
+            raise ArtifactError(
+                f"{self.path} was made from another teacher, other pictures or views ({differing[0]}); {REMEDY}"
+            )
         return seal
 
-    def _content(self, seal: Seal) -> bytes:
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            raise ArtifactError(f"{self.path} is missing; {REMEDY}") from None
-        if len(content) != seal.bytes:
-            raise ArtifactError(f"{self.path} has {len(content)} bytes, its seal says {seal.bytes}; {REMEDY}")
-        return content
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "labels": self.labels,
+            "start": self.start,
+            "stop": self.stop,
+            "view": self.view,
+            "samples": self.samples,
+        }
 
 
-REMEDY = "remove it and run distill gen-soft-labels again"
+def read_seal(path: Path) -> Seal:
+    """Raises `ArtifactError` where it is missing, damaged or of another format."""
+    found = read_sealed_json(path)
+    try:
+        seal = Seal(**found)
+    except TypeError:
+        raise ArtifactError(f"{path} is not a seal of format {FORMAT}; {REMEDY}") from None
+    if seal.format != FORMAT:
+        raise ArtifactError(f"{path} is of format {seal.format}, not {FORMAT}; {REMEDY}")
+    return seal
 
 
-@dataclass(frozen=True)
-class Seal:
-    """What is promised about a shard's bytes."""
-
-    format: int
-    start: int
-    stop: int
-    view: int
-    samples: str
-    shape: list[int]
-    dtype: Any
-    finite: bool
-    bytes: int
-    crc32: list[int]
-    sha256: str
+def audit(seal_path: Path) -> None:
+    """Read all bytes of a shard that somebody else knows the samples of. Raises `ArtifactError`."""
+    seal, path = read_seal(seal_path), seal_path.with_suffix(".npy")
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing; {REMEDY}")
+    size = path.stat().st_size
+    if size != seal.bytes:
+        raise ArtifactError(f"{path} has {size} bytes, its seal says {seal.bytes}; {REMEDY}")
+    if sha256_of(path) != seal.sha256:
+        raise ArtifactError(f"{path} is corrupt: its sha256 differs; {REMEDY}")
 
 
-def crc32_of(content: bytes) -> list[int]:
-    view = memoryview(content)
-    return [zlib.crc32(view[start : start + CRC_BYTES]) for start in range(0, len(view), CRC_BYTES)]
+def crc32_of(*content: Buffer) -> list[int]:
+    """Of each `CRC_BYTES` of the parts, taken as one."""
+    sums, crc, room = [], 0, CRC_BYTES
+    for part in content:
+        rest = memoryview(part)
+        while len(rest):
+            piece, rest = rest[:room], rest[room:]
+            crc, room = zlib.crc32(piece, crc), room - len(piece)
+            if not room:
+                sums.append(crc)
+                crc, room = 0, CRC_BYTES
+    return [*sums, crc] if room < CRC_BYTES else sums
+
+
+def _checksums(content: Sequence[Buffer]) -> dict[str, Any]:
+    digest = sha256()
+    for part in content:
+        digest.update(part)
+    size = sum(len(part) for part in content)
+    return {"bytes": size, "crc32": crc32_of(*content), "sha256": digest.hexdigest()}
+
+
+def _npy(rows: np.ndarray) -> tuple[bytes, memoryview]:
+    """An .npy file: its header, and the rows where they are."""
+    rows, header = np.ascontiguousarray(rows), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(rows))
+    return header.getvalue(), rows.view(np.uint8).reshape(-1).data
+
+
+def _header(content: Buffer) -> tuple[list[int], Any, int]:
+    """Shape, dtype and length of an .npy header. Raises `ValueError` for what is not plain rows in C order."""
+    file = io.BytesIO(bytes(content[: 1 << 16]))
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("not of version 1.0")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if is_fortran or dtype.hasobject:
+        raise ValueError("Fortran order" if is_fortran else "it holds Python objects")
+    if file.tell() + int(np.prod(shape)) * dtype.itemsize != len(content):
+        raise ValueError("its size does not fit its header")
+    return list(shape), descr(dtype), file.tell()
+
+
+def descr(dtype: np.dtype[Any]) -> Any:
+    """NumPy's `descr` as JSON has it: lists for tuples."""
+    return _as_lists(np.lib.format.dtype_to_descr(dtype))
+
+
+def _as_lists(stored: Any) -> Any:
+    return [_as_lists(item) for item in stored] if isinstance(stored, list | tuple) else stored

@@ -10,6 +10,7 @@ from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.fidelity import check_fidelity
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
@@ -75,3 +76,4 @@ def _check_inputs(session: Session) -> None:
             f"{missing} of {total} soft-label files are not there or belong to other pictures; "
             f"make them with: {session.command('gen-soft-labels')}"
         )
+    check_fidelity(plan)

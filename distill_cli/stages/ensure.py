@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from distill_cli.artifacts.files import sweep_temporary, write_json
+from distill_cli.artifacts.files import make_directory, sweep_temporary, write_json
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest
 from distill_cli.runtime.console import say
 from distill_cli.runtime.environment import describe_environment
@@ -34,7 +34,7 @@ def ensure(stage: str, place: Place, inputs: Mapping[str, str], build: Callable[
     with place.locked(on_wait=lambda: say(f"waiting for another process that builds {place.name}")):
         if place.is_complete():
             return _up_to_date(stage, place, inputs)
-        place.work.mkdir(parents=True, exist_ok=True)
+        make_directory(place.work)
         sweep_temporary(place.work)
         built = build()
         seconds = {"total": time.monotonic() - started}

@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from distill_cli.artifacts.files import read_json
-from distill_cli.artifacts.store import Place
+from distill_cli.artifacts.store import Place, verified
 from distill_cli.errors import ArtifactError
 from distill_cli.evaluation.gates import Verdict, hold, judge
 from distill_cli.evaluation.report import headline, terminal_table
@@ -43,7 +43,7 @@ def run(session: Session) -> StageResult:
 
     place = plan.evaluation()
     result = ensure("evaluate", place, _inputs(plan), build)
-    report = read_json(place.directory / REPORT)
+    report = read_json(verified(place.directory, REPORT))
     verdicts = judge(plan.config.gates, report)
     show(terminal_table(report))
     say(headline(report))

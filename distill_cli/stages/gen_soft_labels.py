@@ -1,7 +1,8 @@
 """`distill gen-soft-labels`: the teacher's logits for every stored view of every train sample, and for the
 clean validation and test samples.
 
-It computes what is missing and nothing else, so resuming, more views and more samples are one operation.
+It computes what is missing and nothing else, so resuming, more views, more samples and several processes at
+once are one operation.
 """
 
 from __future__ import annotations
@@ -41,22 +42,18 @@ def _label(session: Session) -> StageResult:
         raise ArtifactError(
             f"the teacher {plan.teacher.name} is not there; make it with: {session.command('train-teacher')}"
         )
-    with labels.place.locked(
-        on_wait=lambda: say(f"waiting for another process that labels {labels.place.name}")
-    ):
-        missing = labels.missing()
-        resumed = labels.place.directory.is_dir()
-        if not missing and labels.is_complete():
-            return _up_to_date(session)
-        from distill_cli.stages.jobs.label import label
+    resumed = labels.place.directory.is_dir()
+    with labels.place.locked():  # for labels.json alone: blocks are claimed one by one
+        labels.write_identity()
+    from distill_cli.stages.jobs.label import label
 
-        environment = label(plan, missing)
+    written, environment = label(plan, labels.missing())
     return StageResult(
         stage=STAGE,
         status="resumed" if resumed else "built",
         place=labels.place,
         inputs={"train-teacher": plan.teacher.key},
-        metrics=_metrics(labels, written=len(missing)),
+        metrics=_metrics(labels, written),
         seconds={"total": time.monotonic() - started},
         environment=environment,
     )

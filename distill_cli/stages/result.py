@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distill_cli.artifacts.files import write_json
+from distill_cli.artifacts.files import make_directory, write_json
 from distill_cli.artifacts.store import Place
 from distill_cli.runtime.environment import describe_environment
 
@@ -48,7 +48,7 @@ class StageResult:
 
 
 def write_result(output: Path, document: Mapping[str, Any]) -> None:
-    output.mkdir(parents=True, exist_ok=True)
+    make_directory(output)
     write_json(output / RESULT, document)
 
 

@@ -16,19 +16,20 @@ import torch
 from distill_cli.artifacts.files import read_sealed, write_sealed
 from distill_cli.errors import ArtifactError
 
-FORMAT = 1
+FORMAT = 2
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, key: str, state: dict[str, Any]) -> None:
+    """`key` is that of the artefact in the making: no other run takes this up."""
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, "random": _random_state(), **state}, buffer)
+    torch.save({"format": FORMAT, "key": key, "random": _random_state(), **state}, buffer)
     write_sealed(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, key: str) -> dict[str, Any] | None:
     """What was saved, or None where there is none. Sets torch's generators to where they stood.
 
-    Raises `ArtifactError` where the file is damaged.
+    Raises `ArtifactError` where the file is damaged, or another run's.
     """
     if not path.is_file():
         return None
@@ -40,6 +41,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         raise ArtifactError(f"{path} cannot be read; remove it to start this stage again") from None
     if state.get("format") != FORMAT:
         raise ArtifactError(f"{path} is of another version; remove it to start this stage again")
+    if state.get("key") != key:
+        raise ArtifactError(f"{path} belongs to another run; remove it to start this stage again")
     _set_random_state(state["random"])
     return state
 

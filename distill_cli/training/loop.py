@@ -52,6 +52,7 @@ class TrainingRun:
     loader: Loader
     validate: Callable[[nn.Module], Record]
     runtime: Runtime
+    key: str  # of the artefact in the making
     checkpoint: Path
     checkpoint_every: float  # seconds
 
@@ -180,11 +181,11 @@ class Trainer:
             "step": self.step,
             **average,
         }
-        save_checkpoint(self.run.checkpoint, state)
+        save_checkpoint(self.run.checkpoint, self.run.key, state)
 
     def resume(self) -> bool:
         """Take up the checkpoint; False where there is none."""
-        state = load_checkpoint(self.run.checkpoint)
+        state = load_checkpoint(self.run.checkpoint, self.run.key)
         if state is None:
             return False
         self.model.load_state_dict(state["model"])

@@ -12,6 +12,7 @@ from torch import nn
 
 from distill_cli.data.batch import Batch
 from distill_cli.losses.outputs import Outputs
+from distill_cli.models.penultimate import Penultimate
 from distill_cli.models.predict import predict
 from distill_cli.runtime.device import Runtime
 from distill_cli.soft_labels.reader import LabelReader
@@ -28,7 +29,7 @@ class CachedTeacher:
     labels: LabelReader
 
     def __call__(self, batch: Batch) -> Outputs:
-        return Outputs(self.labels.logits(batch.index, batch.view))
+        return self.labels.outputs(batch.index, batch.view)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class OnlineTeacher:
 
     model: nn.Module
     runtime: Runtime
+    penultimate: Penultimate | None = None  # of the model, where embeddings are wanted
 
     def __call__(self, batch: Batch) -> Outputs:
         assert not self.model.training, "a teacher in training mode drifts while the student learns"
-        return Outputs(predict(self.model, batch.inputs, self.runtime))
+        logits = predict(self.model, batch.inputs, self.runtime)
+        return Outputs(logits, embedding=None if self.penultimate is None else self.penultimate.take())

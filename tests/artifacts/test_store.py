@@ -93,7 +93,7 @@ def test_a_flipped_bit_is_noticed_when_the_file_is_used(place):
 def test_another_artefact_in_the_same_place_is_refused(place, tmp_path):
     build(place)
     manifest = read_manifest(place.directory)
-    files.write_json(place.directory / MANIFEST, {**manifest, "key": "0" * 64})
+    files.write_sealed_json(place.directory / MANIFEST, {**manifest, "key": "0" * 64})
     with pytest.raises(ArtifactError, match="holds another artefact"):
         place.is_complete()
 
@@ -103,8 +103,8 @@ def test_a_manifest_that_is_not_json_or_of_another_schema_is_one_line(place):
     (place.directory / MANIFEST).write_text("{")
     with pytest.raises(ArtifactError, match="corrupt: not JSON"):
         place.is_complete()
-    (place.directory / MANIFEST).write_text('{"schema": 99}')
-    with pytest.raises(ArtifactError, match="not of schema 1"):
+    files.write_sealed_json(place.directory / MANIFEST, {"schema": 99})
+    with pytest.raises(ArtifactError, match="not of schema 2"):
         place.is_complete()
 
 
@@ -136,18 +136,34 @@ def test_the_lock_of_a_killed_process_is_free(place, tmp_path):
         pass
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypatch):
     path = tmp_path / "x"
     files.write_bytes(path, b"old")
 
-    def fail(file):
-        file.write(b"half")
+    def fail(descriptor, content):
         raise OSError(28, os.strerror(28))
 
-    with pytest.raises(OSError, match="No space left") as caught:
-        files.write_atomic(path, fail)
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(OSError, match=r"No space left on device \(4 bytes are needed\)") as caught:
+        files.write_bytes(path, b"half")
     assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_short_write_is_continued(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:3]))
+    files.write_bytes(tmp_path / "x", b"0123456789")
+    assert (tmp_path / "x").read_bytes() == b"0123456789"
+
+
+def test_sealed_json_notices_any_changed_value(tmp_path):
+    path = tmp_path / "x.json"
+    files.write_sealed_json(path, {"top1": 0.5, "name": "a"})
+    assert files.read_sealed_json(path) == {"top1": 0.5, "name": "a"}
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    with pytest.raises(ArtifactError, match="its digest differs"):
+        files.read_sealed_json(path)
 
 
 def test_a_sealed_file_gives_back_its_content_and_notices_every_flipped_bit(tmp_path):

@@ -93,6 +93,7 @@ def trainer(tmp_path, model=None, objective=None, schedule=None, precision="fp32
             loader=Loader(data().train, data(), runtime.device, open_views(spec, (6, 6))),
             validate=lambda model: {"validation_top1": 0.5 if not model.training else math.nan},
             runtime=runtime,
+            key="toy",
             checkpoint=tmp_path / "checkpoint.pt",
             checkpoint_every=1e9,
         )
@@ -181,6 +182,15 @@ def test_a_damaged_checkpoint_is_refused_with_the_remedy(tmp_path):
         worker.resume()
 
 
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    worker = trainer(tmp_path)
+    worker.save()
+    other = trainer(tmp_path)
+    other.run = replace(other.run, key="another")
+    with pytest.raises(ArtifactError, match=r"checkpoint\.pt belongs to another run; remove it"):
+        other.resume()
+
+
 def test_a_pickle_in_the_place_of_a_checkpoint_is_not_executed(tmp_path):
     import pickle
 
@@ -192,7 +202,7 @@ def test_a_pickle_in_the_place_of_a_checkpoint_is_not_executed(tmp_path):
 
     write_sealed(tmp_path / "checkpoint.pt", pickle.dumps(Evil(), protocol=2))
     with pytest.raises(ArtifactError, match="cannot be read"):
-        load_checkpoint(tmp_path / "checkpoint.pt")
+        load_checkpoint(tmp_path / "checkpoint.pt", "toy")
     assert not (tmp_path / "owned").exists()
 
 

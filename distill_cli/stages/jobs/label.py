@@ -1,18 +1,26 @@
-"""Running the teacher over the shards that are missing."""
+"""Running the teacher over the blocks that are missing, side by side with whoever else does.
+
+A process works on the blocks it gets a claim on, leaves those of others alone, and ends when nothing is missing.
+A block whose holder died is free again and is taken over.
+"""
 
 from __future__ import annotations
 
 import shutil
+import time
+from functools import cache
 
-from distill_cli.artifacts.files import sweep_temporary
+from distill_cli.artifacts.claims import Claims
+from distill_cli.data.loader import Loader
 from distill_cli.errors import ResourceError
+from distill_cli.models.penultimate import Penultimate
 from distill_cli.plan import Plan
-from distill_cli.runtime.console import say, track
+from distill_cli.runtime.console import Tracker, say, track
 from distill_cli.runtime.device import Runtime
-from distill_cli.runtime.signals import graceful
-from distill_cli.soft_labels.encodings import Encoding, open_encoding
-from distill_cli.soft_labels.shards import Shard
-from distill_cli.soft_labels.writer import Labeller
+from distill_cli.runtime.signals import StopRequest, graceful
+from distill_cli.soft_labels.encodings import open_encoding, row_bytes
+from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, Block
+from distill_cli.soft_labels.writer import Labelled, Labeller, WriteBehind
 from distill_cli.stages.jobs.workplace import (
     clean_loader,
     memory_advice,
@@ -22,51 +30,101 @@ from distill_cli.stages.jobs.workplace import (
 )
 from distill_cli.stages.summary import human_bytes
 
-SPARE_BYTES = 1 << 20  # for seals and directories
+SPARE_BYTES = 1 << 20  # for directories
+SEAL_BYTES = 2048  # at most, but for files of many MiB
+SECONDS_BETWEEN_LOOKS = 0.2  # at what other processes have done meanwhile
 
 
-def label(plan: Plan, missing: list[Shard]) -> dict[str, str]:
-    """Write the missing shards; what the run resolved comes back. The label set's lock is held by the caller."""
-    labels, encoding, runtime = plan.labels, open_encoding(plan.config.soft_labels), open_runtime(plan)
-    labels.write_identity()
-    sweep_temporary(labels.place.directory)
-    _check_space(plan, encoding, missing)
-    rows = sum(shard.rows for shard in missing)
-    say(f"soft labels: {len(missing)} files with {rows:,} rows on {runtime.describe()['device']}")
+def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
+    """Make the missing blocks complete. How many this process wrote, and what the run resolved."""
+    runtime = open_runtime(plan)
+    rows = sum(block.rows for block in missing)
     with (
         memory_advice("soft_labels.batch_size"),
         graceful() as stop,
+        Claims(plan.labels.place.claims) as claims,
         track("soft labels", rows, "rows") as tracker,
     ):
-
-        def on_batch(samples: int) -> None:
-            tracker.advance(samples)
-            stop.obey()
-
-        teacher = trained_model(plan, plan.config.teacher.model, plan.teacher, runtime)
-        batch_size = plan.config.soft_labels["batch_size"]
-        _write(plan, runtime, missing, Labeller(teacher, encoding, runtime, batch_size, on_batch))
-    return runtime.describe()
-
-
-def _write(plan: Plan, runtime: Runtime, missing: list[Shard], labeller: Labeller) -> None:
-    wanted = {shard.path for shard in missing}
-    train = [shard for shard in plan.labels.train() if shard.path in wanted]
-    if train:
-        labeller.write(train, train_loader(plan, plan.config.views, runtime))
-    for name in ("validation", "test"):
-        held_out = [shard for shard in missing if shard.path.parent.parent.name == name]
-        if held_out:
-            labeller.write(held_out, clean_loader(plan, plan.data.splits[name], runtime))
+        labeller = _labeller(plan, runtime, stop, tracker)
+        _check_space(plan, labeller, missing)
+        say(f"soft labels: {len(missing)} blocks with {rows:,} rows on {runtime.describe()['device']}")
+        with WriteBehind() as disk:
+            work = _Work(plan, runtime, labeller, claims, disk)
+            left = missing
+            while left:
+                left = [block for block in left if not work.is_done(block, tracker)]
+                stop.obey()
+                if left:
+                    work.wait()
+    return work.written, runtime.describe()
 
 
-def _check_space(plan: Plan, encoding: Encoding, missing: list[Shard]) -> None:
+class _Work:
+    """What one process does, a block at a time."""
+
+    def __init__(
+        self, plan: Plan, runtime: Runtime, labeller: Labeller, claims: Claims, disk: WriteBehind
+    ) -> None:
+        self.labels, self.labeller, self.claims, self.disk = plan.labels, labeller, claims, disk
+        self.written = 0
+        self.has_waited = False
+        self.loader = cache(lambda split: _loader(plan, split, runtime))
+
+    def is_done(self, block: Block, tracker: Tracker) -> bool:
+        """Label what is missing of a block, unless another process is at it."""
+        if not self.claims.take(block.name):
+            return False
+        parts = self.labels.unsealed(block)
+        if not parts:
+            self.claims.give_back(block.name)
+            tracker.advance(block.rows)
+            return True
+        labelled = self.labeller.label(block, parts, self.loader(block.split))
+        self.disk.submit(lambda: self._write(labelled))
+        self.written += len(parts)
+        return True
+
+    def _write(self, labelled: Labelled) -> None:
+        labelled.write()
+        self.claims.give_back(labelled.block.name)
+
+    def wait(self) -> None:
+        if not self.has_waited:
+            say(f"waiting for other processes that label {self.labels.place.name}")
+            self.has_waited = True
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _labeller(plan: Plan, runtime: Runtime, stop: StopRequest, tracker: Tracker) -> Labeller:
+    def on_batch(samples: int) -> None:
+        tracker.advance(samples)
+        stop.obey()
+
+    teacher = trained_model(plan, plan.config.teacher.model, plan.teacher, runtime)
+    return Labeller(
+        teacher,
+        open_encoding(plan.config.soft_labels, len(plan.data.classes)),
+        runtime,
+        plan.config.soft_labels["batch_size"],
+        on_batch,
+        Penultimate(teacher) if EMBEDDING in plan.labels.parts else None,
+    )
+
+
+def _loader(plan: Plan, split: str, runtime: Runtime) -> Loader:
+    if split == "train":
+        return train_loader(plan, plan.config.views, runtime)
+    return clean_loader(plan, plan.data.splits[split], runtime)
+
+
+def _check_space(plan: Plan, labeller: Labeller, missing: list[Block]) -> None:
     """Raise `ResourceError` before the teacher starts, where the rows cannot fit."""
-    classes = len(plan.data.classes)
-    row_bytes = encoding.row_dtype(classes).itemsize
-    for length in encoding.row_shape(classes):
-        row_bytes *= length
-    needed = row_bytes * sum(shard.rows for shard in missing) + SPARE_BYTES
+    sizes = {LOGITS: row_bytes(labeller.encoding)}
+    if labeller.penultimate is not None:
+        sizes[EMBEDDING] = 2 * labeller.penultimate.width
+    needed = SPARE_BYTES + sum(
+        sizes[part] * block.rows + SEAL_BYTES for block in missing for part in plan.labels.unsealed(block)
+    )
     free = shutil.disk_usage(plan.labels.place.directory).free
     if free < needed:
         raise ResourceError(

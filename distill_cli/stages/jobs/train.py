@@ -16,6 +16,7 @@ from distill_cli.data.loader import Loader
 from distill_cli.evaluation.metrics import predict_all, scores
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.cost import count_parameters
+from distill_cli.models.penultimate import Penultimate
 from distill_cli.models.weights import load_weights, weights_bytes
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, track
@@ -24,6 +25,7 @@ from distill_cli.runtime.signals import graceful
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.reader import LabelReader
 from distill_cli.stages.ensure import Built
+from distill_cli.stages.jobs.rehearse import rehearse_loss
 from distill_cli.stages.jobs.workplace import (
     clean_loader,
     memory_advice,
@@ -53,6 +55,7 @@ def train_baseline(plan: Plan) -> Built:
 
 def train_student(plan: Plan) -> Built:
     config, runtime = plan.config, open_runtime(plan)
+    rehearse_loss(plan)
     objective = Distillation(
         hard=CrossEntropy(config.student.label_smoothing),
         soft=instantiate(config.loss),
@@ -72,11 +75,14 @@ def import_teacher(plan: Plan) -> Built:
 
 
 def _teacher_source(plan: Plan, runtime: Runtime) -> TeacherSource:
-    config = plan.config
+    config, spec = plan.config, plan.config.soft_labels
     if plan.teacher_is_online:
-        return OnlineTeacher(trained_model(plan, config.teacher.model, plan.teacher, runtime), runtime)
-    encoding = open_encoding(config.soft_labels)
-    return CachedTeacher(LabelReader(plan.labels, encoding, runtime.device, config.trainer.resident_bytes))
+        teacher = trained_model(plan, config.teacher.model, plan.teacher, runtime)
+        return OnlineTeacher(teacher, runtime, Penultimate(teacher) if spec["embedding"] else None)
+    encoding = open_encoding(spec, len(plan.data.classes))
+    resident = str(spec["resident"]).lower()
+    reader = LabelReader(plan.labels, encoding, runtime.device, resident, config.trainer.resident_bytes)
+    return CachedTeacher(reader)
 
 
 def _train(
@@ -99,6 +105,7 @@ def _train(
                 loader=train_loader(plan, views, runtime),
                 validate=_Validation(plan, runtime),
                 runtime=runtime,
+                key=place.key,
                 checkpoint=place.work / CHECKPOINT,
                 checkpoint_every=plan.config.trainer.checkpoint_every,
             )

@@ -1,0 +1,164 @@
+"""Rows of one kind, found by (view, sample), as raw bytes: in one tensor, or read from their files.
+
+Bytes, because then one gather serves every encoding on every device. Every byte's checksum is compared before a
+row of its file is handed out. Files are read at a position, not mapped: what a process holds stays bounded, and a
+file that somebody cuts meanwhile is an error and not the signal that kills whoever touches a map.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from distill_cli.errors import ArtifactError
+from distill_cli.soft_labels.shards import REMEDY, Seal, Shard
+
+MOST_FILES = 16_384  # open at a time
+WORDS = (torch.int64, torch.int32, torch.int16, torch.uint8)  # wide words are gathered faster
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A shard whose seal has been read and fits the encoding."""
+
+    shard: Shard
+    seal: Seal
+
+    @classmethod
+    def of(cls, shard: Shard, dtype: Any, shape: Sequence[int] | None) -> Opened:
+        """`shape` None: any. Raises `ArtifactError` where the seal promises other rows, or the file is cut."""
+        seal = shard.seal()
+        wanted = [shard.rows, *(seal.shape[1:] if shape is None else shape)]
+        if (seal.shape, seal.dtype) != (wanted, dtype):
+            raise ArtifactError(
+                f"{shard.path} has rows of {seal.shape[1:]} {seal.dtype}, not {wanted[1:]} {dtype}; {REMEDY}"
+            )
+        size = shard.path.stat().st_size if shard.path.is_file() else None
+        if size is None:
+            raise ArtifactError(f"{shard.path} is missing; {REMEDY}")
+        if size != seal.bytes:
+            raise ArtifactError(f"{shard.path} has {size} bytes, its seal says {seal.bytes}; {REMEDY}")
+        return cls(shard, seal)
+
+
+class Rows(Protocol):
+    def take(self, index: Tensor, view: Tensor) -> Tensor:
+        """uint8 (batch, row bytes), for samples and views on the host."""
+        ...
+
+
+class ResidentRows:
+    """All rows in one tensor on the device."""
+
+    def __init__(self, opened: Sequence[Opened], samples: int, row_bytes: int, device: torch.device) -> None:
+        rows = np.empty((sum(one.shard.rows for one in opened), row_bytes), np.uint8)
+        for one in opened:
+            content = one.shard.path.read_bytes()
+            start = one.seal.check(content, one.shard.path)
+            first = one.shard.view * samples + one.shard.start
+            rows[first : first + one.shard.rows].reshape(-1)[:] = np.frombuffer(
+                content, np.uint8, offset=start
+            )
+        word = next(word for word in WORDS if row_bytes % word.itemsize == 0)
+        self.samples = samples
+        self.rows = torch.from_numpy(rows).view(word).to(device)
+
+    def take(self, index: Tensor, view: Tensor) -> Tensor:
+        position = (view * self.samples + index).to(self.rows.device)
+        return self.rows.index_select(0, position).view(torch.uint8)
+
+
+class FileRows:
+    """Rows read from their files when they are asked for; a thread reads and checks files ahead."""
+
+    def __init__(self, opened: Sequence[Opened], block: int, row_bytes: int) -> None:
+        self.opened, self.block, self.row_bytes = opened, block, row_bytes
+        self.blocks = 1 + max((one.shard.start // block for one in opened), default=0)  # of one view
+        self.starts: dict[int, int] = {}  # where the rows of a checked file begin
+        self.files: dict[int, int] = {}  # descriptors
+        self.most_files = _file_limit()
+        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # what the page cache can keep
+        self.is_cold = sum(one.seal.bytes for one in opened) > room and hasattr(os, "posix_fadvise")
+        self.problem: ArtifactError | None = None
+        threading.Thread(target=self._read_ahead, args=(room,), name="soft labels", daemon=True).start()
+
+    def take(self, index: Tensor, view: Tensor) -> Tensor:
+        if self.problem is not None:
+            raise self.problem
+        numbers = (view * self.blocks + index // self.block).tolist()
+        self._open(set(numbers))
+        files, starts, size = self.files, self.starts, self.row_bytes
+        first = (index % self.block * size).tolist()
+        wanted = [(n, files[n], starts[n] + start) for n, start in zip(numbers, first, strict=True)]
+        if self.is_cold:  # let the disk work on all rows at once
+            for _, file, position in wanted:
+                os.posix_fadvise(file, position, size, os.POSIX_FADV_WILLNEED)
+        pread = os.pread
+        rows = [pread(file, size, position) for _, file, position in wanted]
+        for (number, _, _), row in zip(wanted, rows, strict=True):
+            if len(row) != size:
+                raise ArtifactError(f"{self._path(number)} was cut while it was read; {REMEDY}")
+        return torch.frombuffer(bytearray().join(rows), dtype=torch.uint8).view(len(rows), size)
+
+    def _open(self, needed: set[int]) -> None:
+        """Open and check what a batch needs, and close what it does not where too many are open."""
+        missing = needed - self.files.keys()
+        surplus = max(0, len(self.files) + len(missing) - self.most_files)
+        for number in [number for number in self.files if number not in needed][:surplus]:
+            os.close(self.files.pop(number))
+        for number in missing:
+            self._check(number)
+            self.files[number] = os.open(self._path(number), os.O_RDONLY)
+
+    def _check(self, number: int) -> None:
+        """Compare a file's checksums, unless that was done."""
+        if number not in self.starts:
+            path = self._path(number)
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                raise ArtifactError(f"{path} is missing; {REMEDY}") from None
+            self.starts[number] = self.opened[number].seal.check(content, path)
+
+    def _path(self, number: int) -> Path:
+        return self.opened[number].shard.path
+
+    def _read_ahead(self, room: int) -> None:
+        """Warm the page cache with what it can keep. The checksums are compared on the way."""
+        try:
+            for number, one in enumerate(self.opened):
+                room -= one.seal.bytes
+                if room < 0:
+                    return
+                self._check(number)
+        except ArtifactError as error:
+            self.problem = error
+        except OSError:
+            return  # whoever needs the file will meet it again
+
+    def __del__(self) -> None:
+        for file in self.files.values():
+            os.close(file)
+
+
+def as_bytes(rows: np.ndarray) -> Tensor:
+    """Rows as they are stored, (rows, row bytes)."""
+    return torch.from_numpy(np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1))
+
+
+def _file_limit() -> int:
+    """Half of the files this process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most // 2
