@@ -25,6 +25,7 @@ class Claims:
     def __init__(self, path: Path) -> None:
         make_directory(path.parent)
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self.are_exclusive = True
 
     def __enter__(self) -> Claims:
         return self
@@ -38,6 +39,7 @@ class Claims:
             fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _position(part))
         except OSError as error:
             if error.errno in NO_LOCKS:
+                self.are_exclusive = False
                 return True
             if error.errno in TAKEN:
                 return False

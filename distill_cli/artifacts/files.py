@@ -116,10 +116,12 @@ def make_directory(directory: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power cut."""
+    """Make renames in `directory` survive a power cut. Raises `OSError` that names it."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:  # the kernel knows a descriptor, and no name
+        raise OSError(error.errno, error.strerror, str(directory)) from error
     finally:
         os.close(descriptor)
 

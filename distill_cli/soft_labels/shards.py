@@ -88,20 +88,22 @@ class Shard:
         return self.stop - self.start
 
     def is_sealed(self) -> bool:
-        """Whether the rows are there, of the right size, and of this teacher and these very pictures."""
+        """Whether `seal` finds nothing wrong."""
+        return self.problem() is None
+
+    def problem(self) -> ArtifactError | None:
+        """What speaks against using the rows, as far as can be seen without reading them."""
         try:
-            seal = self.seal()
-        except ArtifactError:
-            return False
-        return self.path.is_file() and self.path.stat().st_size == seal.bytes
+            self.seal()
+        except ArtifactError as error:
+            return error
+        return None
 
     def write(self, rows: np.ndarray, error: Mapping[str, Any] | None = None) -> None:
-        """The rows, then the seal; each atomically. Only for who has the claim on this shard."""
+        """The rows, then the seal; each atomically."""
         assert len(rows) == self.rows, (rows.shape, self.start, self.stop)
         content = _npy(rows)
         make_directory(self.path.parent)
-        for path in (self.path, self.seal_path):
-            sweep_temporary(path.parent, path.name)
         self.seal_path.unlink(missing_ok=True)  # never an old seal on new rows
         write_bytes(self.path, *content)
         seal = Seal(
@@ -115,8 +117,16 @@ class Shard:
         )
         write_sealed_json(self.seal_path, asdict(seal))
 
+    def sweep(self) -> None:
+        """Remove what killed writers left. Only for who alone may write this shard now."""
+        for path in (self.path, self.seal_path):
+            sweep_temporary(path.parent, path.name)
+
     def seal(self) -> Seal:
-        """Raises `ArtifactError` where the seal is missing, damaged, or of another teacher or other pictures."""
+        """Of rows that are there, of the right size, and of this teacher and these very pictures.
+
+        Raises `ArtifactError` naming what is missing, damaged or different. The rows themselves are not read.
+        """
         if not self.seal_path.is_file():
             raise ArtifactError(f"soft labels are incomplete: {self.seal_path} is missing; {REMEDY}")
         seal = read_seal(self.seal_path)
@@ -126,6 +136,11 @@ class Shard:
             raise ArtifactError(
                 f"{self.path} was made from another teacher, other pictures or views ({differing[0]}); {REMEDY}"
             )
+        if not self.path.is_file():
+            raise ArtifactError(f"{self.path} is missing; {REMEDY}")
+        size = self.path.stat().st_size
+        if size != seal.bytes:
+            raise ArtifactError(f"{self.path} has {size} bytes, its seal says {seal.bytes}; {REMEDY}")
         return seal
 
     def _identity(self) -> dict[str, Any]:

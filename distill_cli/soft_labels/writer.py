@@ -41,6 +41,10 @@ class Labelled:
     encoding: Encoding
     sample: Tensor | None  # of the logits, on the host: what the encoding's error is measured on
 
+    def sweep(self) -> None:
+        for part in self.rows:
+            self.block.shard(part).sweep()
+
     def write(self) -> None:
         error = None if self.sample is None else measure(self.encoding, self.sample)
         for part, rows in self.rows.items():

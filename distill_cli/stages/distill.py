@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
+from distill_cli.soft_labels.absence import explain_absence
 from distill_cli.stages.ensure import Built, ensure
 from distill_cli.stages.fidelity import check_fidelity
 from distill_cli.stages.result import StageResult
@@ -71,9 +72,6 @@ def _check_inputs(session: Session) -> None:
             raise ArtifactError(f"the teacher is not there; make it with: {session.command('train-teacher')}")
         return
     if not plan.labels.is_complete():
-        missing, total = len(plan.labels.missing()), len(list(plan.labels.shards()))
-        raise ArtifactError(
-            f"{missing} of {total} soft-label files are not there or belong to other pictures; "
-            f"make them with: {session.command('gen-soft-labels')}"
-        )
+        why = explain_absence(plan.labels, plan.labels.missing())
+        raise ArtifactError(f"{why}; make them with: {session.command('gen-soft-labels')}")
     check_fidelity(plan)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from distill_cli.errors import ArtifactError
 from distill_cli.runtime.console import say
+from distill_cli.soft_labels.absence import first_problem
 from distill_cli.soft_labels.label_set import LabelSet
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
@@ -45,9 +46,12 @@ def _label(session: Session) -> StageResult:
     resumed = labels.place.directory.is_dir()
     with labels.place.locked():  # for labels.json alone: blocks are claimed one by one
         labels.write_identity()
+    missing = labels.missing()
+    if stale := first_problem(labels, missing):
+        say(f"soft labels: made again: {stale}")
     from distill_cli.stages.jobs.label import label
 
-    written, environment = label(plan, labels.missing())
+    written, environment = label(plan, missing)
     return StageResult(
         stage=STAGE,
         status="resumed" if resumed else "built",

@@ -352,10 +352,11 @@ def test_an_array_that_is_not_what_the_encoding_says_is_refused_even_under_a_fit
     labels = label_set(tmp_path)
     write(labels, Teacher())
     shard = train_shards(labels)[0]
+    seal = shard.seal()
     with shard.path.open("wb") as file:
         np.save(file, array, allow_pickle=True)
     content = shard.path.read_bytes()
-    seal = replace(shard.seal(), bytes=len(content), crc32=crc32_of(content))
+    seal = replace(seal, bytes=len(content), crc32=crc32_of(content))
     write_sealed_json(shard.seal_path, asdict(seal))
     with pytest.raises(ArtifactError, match=complaint):
         read_all(labels, resident=resident)

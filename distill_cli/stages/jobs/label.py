@@ -85,6 +85,8 @@ class _Work:
         return True
 
     def _write(self, labelled: Labelled) -> None:
+        if self.claims.are_exclusive:
+            labelled.sweep()
         labelled.write()
         self.claims.give_back(labelled.block.name)
 
