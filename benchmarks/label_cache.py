@@ -156,10 +156,11 @@ def write(labels: LabelSet) -> float:
     """Seconds for all that is missing."""
     rows = np.random.default_rng(0).standard_normal((BLOCK, CLASSES)).astype(np.float16)
     labels.write_identity()
+    encoding = open_encoding(FLOAT16, CLASSES)
     missing, started = labels.missing(), time.perf_counter()
     with WriteBehind() as disk:
         for block in missing:
-            disk.submit(Labelled(block, {LOGITS: rows[: block.rows]}, None).write)
+            disk.submit(Labelled(block, {LOGITS: rows[: block.rows]}, encoding, None).write)
     return time.perf_counter() - started
 
 

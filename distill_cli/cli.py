@@ -1,4 +1,5 @@
-"""The command line: five verbs, and behind each verb whatever Hydra understands.
+"""The command line: five verbs, behind each of them whatever Hydra understands, and `cache`, which looks after
+what they made and has nothing to do with Hydra.
 
 Nothing here imports Hydra or torch before a verb runs: help and completion of verbs answer at once. Help is
 plain text, because Typer's rich help alone would take longer than all the rest.
@@ -7,7 +8,7 @@ plain text, because Typer's rich help alone would take longer than all the rest.
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -47,6 +48,20 @@ Hydra's flags:
   --config-dir DIR           your own YAML, which wins over ours
   --info, --hydra-help       more about the composition, and about Hydra"""
 
+CACHE_HELP = """Look after what the other verbs have made.
+
+`distill cache WORD --help` lists the options."""
+
+CACHE_OPTIONS = {
+    "NAME": "as ls shows it, kind/NAME, a path, its beginning or its key's, or '*' in quotes",
+    "--artifacts DIR": "where artefacts lie; default $DISTILL_ARTIFACTS, or artifacts",
+    "--json": "for scripts",
+    "--remove-damaged": "remove what is damaged, so that a rerun makes it again",
+    "--force": "also what others were made from",
+    "--older-than DAYS": "keep unfinished and unused things that are younger; default 7",
+    "--yes": "remove without a question",
+}
+
 
 def complete(ctx: typer.Context, incomplete: str) -> list[str]:
     from distill_cli.hydra_app.completion import complete_override
@@ -54,9 +69,19 @@ def complete(ctx: typer.Context, incomplete: str) -> list[str]:
     return complete_override(ctx.params.get("overrides") or [], incomplete)
 
 
+def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
+    from distill_cli.cache.names import complete
+
+    return complete(incomplete) if ctx.info_name in ("verify", "rm") else []
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", autocompletion=complete, hidden=True),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", autocompletion=complete_name, hidden=True),
 ]
 
 
@@ -66,12 +91,14 @@ class Verb(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if ctx.resilient_parsing or {"-h", "--help"} & set(args):
             return super().parse_args(ctx, args)
-        ctx.params["overrides"] = args
+        ctx.params[self.params[0].name] = args
         return []
 
 
 class Verbs(TyperGroup):
     """Says in one line what is wrong with the first word."""
+
+    kind = "verb"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         params = self.get_params(ctx)
@@ -89,9 +116,16 @@ class Verbs(TyperGroup):
             return
         near = nearest(word, known)
         remedy = f"did you mean {near!r}?" if near else f"choose from {', '.join(known)}"
-        kind = "option" if is_option else "verb"
-        typer.echo(f"distill: error: no such {kind}: {word!r}; {remedy}", err=True)
-        raise typer.Exit(2)
+        _refuse(f"no such {'option' if is_option else self.kind}: {word!r}; {remedy}")
+
+
+class Chores(Verbs):
+    kind = "cache command"
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"distill: error: {message}", err=True)
+    raise typer.Exit(2)
 
 
 app = typer.Typer(
@@ -110,6 +144,14 @@ VERB: dict[str, Any] = {
     "epilog": OVERRIDES,
     "context_settings": {"ignore_unknown_options": True},  # while completing
 }
+
+CHORE: dict[str, Any] = {name: value for name, value in VERB.items() if name != "epilog"}
+
+
+def options_help(*names: str) -> str:
+    """The options of a chore, and --artifacts, which all have."""
+    lines = [f"  {name:<19}{CACHE_OPTIONS[name]}" for name in (*names, "--artifacts DIR")]
+    return "\n".join(("\b", "What it takes:", *lines))
 
 
 def _run(verb: str, overrides: list[str] | None) -> None:
@@ -146,6 +188,52 @@ def evaluate(overrides: Overrides = None) -> None:
 def run(overrides: Overrides = None) -> None:
     """All of these, skipping what is up to date."""
     _run("run", overrides)
+
+
+cache = typer.Typer(cls=Chores, help=CACHE_HELP, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cache, name="cache", short_help="List, check and remove artefacts.")
+
+
+def _look_after(chore: str, words: list[str] | None) -> None:
+    """What goes wrong ends as with the other verbs."""
+    from distill_cli.cache.chores import run
+
+    try:
+        run(chore, words or [])
+    except (Exception, KeyboardInterrupt) as error:
+        from distill_cli.hydra_app.verdict import judge  # Hydra takes 0.2 s that success need not pay
+        from distill_cli.runtime.console import complain, discard
+
+        verdict = judge(error)
+        if verdict.message:
+            complain("interrupted" if verdict.exit_code == 130 else verdict.message)
+        else:
+            discard(sys.stdout)
+        sys.exit(verdict.exit_code)
+
+
+@cache.command("ls", **CHORE, epilog=options_help("--json"))
+def cache_ls(words: Names = None) -> None:
+    """List artefacts, and whether they are complete."""
+    _look_after("ls", words)
+
+
+@cache.command("verify", **CHORE, epilog=options_help("NAME", "--remove-damaged"))
+def cache_verify(words: Names = None) -> None:
+    """Read every byte and compare its sha256."""
+    _look_after("verify", words)
+
+
+@cache.command("rm", **CHORE, epilog=options_help("NAME", "--force", "--yes"))
+def cache_rm(words: Names = None) -> None:
+    """Remove the artefacts named."""
+    _look_after("rm", words)
+
+
+@cache.command("gc", **CHORE, epilog=options_help("--older-than DAYS", "--yes"))
+def cache_gc(words: Names = None) -> None:
+    """Show what nobody needs, and remove it when told to."""
+    _look_after("gc", words)
 
 
 def _print_version(wanted: bool) -> None:

@@ -12,7 +12,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("hydra_app",),
-    ("stages",),
+    ("stages", "cache"),
     ("training",),
     ("evaluation", "plan"),
     ("soft_labels",),
@@ -67,6 +67,14 @@ def test_hydra_and_omegaconf_stop_at_the_stages_and_the_plan(path):
     assert not found & {"hydra", "omegaconf"}
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "cache").glob("*.py")), ids=lambda path: path.stem)
+def test_looking_after_the_cache_never_needs_torch_or_a_plan(path):
+    names = imports_of(path, at_import_time=False)
+    reached = set().union(*(reached_at_import(module_of(n)) for n in names if n.startswith("distill_cli.")))
+    found = {name.split(".")[0] for p in {path, *reached} for name in imports_of(p, at_import_time=True)}
+    assert not found & {"torch", "hydra", "omegaconf"}
+
+
 def reached_at_import(start: Path) -> set[Path]:
     """Files of the package that importing `start` imports in turn."""
     reached, waiting = set(), [start]
@@ -80,7 +88,9 @@ def reached_at_import(start: Path) -> set[Path]:
     return reached
 
 
-@pytest.mark.parametrize("name", ["cli", "hydra_app.launch", "hydra_app.job", "plan", "stages.run"])
+@pytest.mark.parametrize(
+    "name", ["cli", "hydra_app.launch", "hydra_app.job", "plan", "stages.run", "cache.chores"]
+)
 def test_torch_is_not_imported_before_there_is_work(name):
     for path in reached_at_import(module_of(f"distill_cli.{name}")):
         found = {module.split(".")[0] for module in imports_of(path, at_import_time=True)}

@@ -17,6 +17,7 @@ from typing import Any
 
 from distill_cli.artifacts.files import (
     make_directory,
+    read_json,
     read_sealed_json,
     sha256_of,
     sweep_temporary,
@@ -121,10 +122,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """`artifact.json` of an artefact. Raises `ArtifactError` where there is none, or one of another schema."""
     if not directory.is_dir():
         raise ArtifactError(f"there is no artefact at {directory}")
-    manifest = read_sealed_json(directory / MANIFEST)
-    if manifest.get("schema") != SCHEMA:
-        raise ArtifactError(f"{directory / MANIFEST} is not of schema {SCHEMA}; made by another version?")
-    return manifest
+    path = directory / MANIFEST
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise ArtifactError(f"{path} is not of schema {SCHEMA}, made by another version? Remove {directory}")
+    return read_sealed_json(path)
 
 
 def verified(directory: Path, name: str) -> Path:

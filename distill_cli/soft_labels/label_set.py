@@ -48,7 +48,8 @@ class Block:
 
     def shard(self, part: str) -> Shard:
         name = f"block-{self.number:05d}" + (".npy" if part == LOGITS else f".{part}.npy")
-        return Shard(self.folder / name, self.labels, self.samples, self.start, self.stop, self.view)
+        where = (self.split, part, self.view, self.start, self.stop)
+        return Shard(self.folder / name, self.labels, *where, samples=self.samples)
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,10 @@ class LabelSet:
 
     def _extent(self, found: dict[str, Any] | None) -> dict[str, Any]:
         """What has been asked for so far: it grows, but for samples that are no longer there."""
-        before = found or {"views": 0, "parts": []}
+        before = found["views"] if found else {}
         return {
-            "views": max(self.views, before["views"]),
+            "views": {**before, **{part: max(self.views, before.get(part, 0)) for part in self.parts}},
             "block": self.block,
-            "parts": [part for part in (LOGITS, EMBEDDING) if part in {*before["parts"], *self.parts}],
             "samples": {name: len(split) for name, split in self.data.splits.items()},
         }
 

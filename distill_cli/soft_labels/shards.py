@@ -39,9 +39,11 @@ class Seal:
 
     format: int
     labels: str  # key of the label set
+    split: str
+    part: str
+    view: int
     start: int
     stop: int
-    view: int
     samples: str
     shape: list[int]
     dtype: Any
@@ -74,10 +76,12 @@ class Shard:
 
     path: Path
     labels: str  # key of the label set
-    samples: str  # digest of what the teacher saw
+    split: str  # train, validation, test
+    part: str  # logits, embedding
+    view: int
     start: int
     stop: int
-    view: int
+    samples: str  # digest of what the teacher saw
 
     @property
     def seal_path(self) -> Path:
@@ -144,13 +148,8 @@ class Shard:
         return seal
 
     def _identity(self) -> dict[str, Any]:
-        return {
-            "labels": self.labels,
-            "start": self.start,
-            "stop": self.stop,
-            "view": self.view,
-            "samples": self.samples,
-        }
+        names = ("labels", "split", "part", "view", "start", "stop", "samples")
+        return {name: getattr(self, name) for name in names}
 
 
 def read_seal(path: Path) -> Seal:

@@ -27,9 +27,10 @@ from distill_cli.soft_labels.encodings import Dense, Encoding
 from distill_cli.soft_labels.encodings.error import measure
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, Block
 
-WRITERS = 3  # threads: hashing and syncing of several files overlap
-MOST_PENDING = 4  # blocks in memory
-MEASURED_ROWS = 256  # of a shard, evenly spread: what the encoding's error is measured on
+WRITERS = 4  # threads: hashing and syncing of several files overlap
+MOST_PENDING = 5  # blocks in memory
+MEASURED_ROWS = 256  # of a shard at most, evenly spread: what the encoding's error is measured on
+MEASURED_LOGITS = 256_000  # at most, but for 16 rows
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,14 @@ class Labeller:
         """What the teacher says of a block, ready to be written. `loader` is that of the block's split."""
         assert not self.teacher.training, "the teacher labels in eval mode"
         rows: dict[str, list[np.ndarray]] = {part: [] for part in parts}
-        measured, stride = [], -(-block.rows // MEASURED_ROWS)
+        measured = []
         for batch in _batches(block, loader, self.batch_size):
             logits = predict(self.teacher, batch.inputs, self.runtime)
             _require_finite(logits, "logits", batch)
             if LOGITS in parts:
                 rows[LOGITS].append(_encoded(self.encoding, logits, "logits", batch))
-                measured.append(logits[(batch.index % stride == 0).to(logits.device)])
+                is_measured = batch.index % _stride(block, logits.shape[1]) == 0
+                measured.append(logits[is_measured.to(logits.device)])
             if EMBEDDING in parts:
                 rows[EMBEDDING].append(self._embedding(batch))
             self.on_batch(len(batch))
@@ -107,6 +109,11 @@ class Labeller:
         features = self.penultimate.take()
         _require_finite(features, "embeddings", batch)
         return _encoded(Dense("float16", features.shape[1]), features, "embeddings", batch)
+
+
+def _stride(block: Block, classes: int) -> int:
+    """Every how many rows one is measured."""
+    return -(-block.rows // min(MEASURED_ROWS, max(16, MEASURED_LOGITS // classes)))
 
 
 def _batches(block: Block, loader: Loader, batch_size: int) -> Iterator[Batch]:

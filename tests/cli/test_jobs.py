@@ -63,8 +63,8 @@ ENDINGS = [
         "No space left on device: /full/file",
     ),
     (OSError(errno.EDQUOT, "Disk quota exceeded", "/full/file"), 6, "Disk quota exceeded: /full/file"),
-    (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 2, "Permission denied: /root/x"),
-    (OSError(errno.EROFS, "Read-only file system", "/ro"), 2, "Read-only file system: /ro"),
+    (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 6, "Permission denied: /root/x"),
+    (OSError(errno.EROFS, "Read-only file system", "/ro"), 6, "Read-only file system: /ro"),
     (MissingMandatoryValue("Missing mandatory value: loss"), 2, "no value"),
 ]
 

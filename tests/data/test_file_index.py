@@ -123,7 +123,7 @@ def test_writing_the_index_leaves_nothing_beside_it(files, tmp_path, settled, mo
     def full(*_):
         raise OSError(28, "no space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     index_files(files, ["a"], cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 

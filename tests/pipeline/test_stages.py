@@ -10,6 +10,7 @@ import torch
 from tool import QUICK, contents, distill
 
 import distill_cli
+from distill_cli.artifacts.files import read_sealed_json, write_sealed_json
 from distill_cli.errors import ArtifactError, GateFailed
 from distill_cli.stages import distill as distill_stage
 from distill_cli.stages import evaluate, gen_soft_labels, train_teacher
@@ -136,9 +137,8 @@ def test_load_model_makes_nothing_but_models_on_the_allow_list(project, tmp_path
     directory, _ = project
     source = result_of(directory, "run")["stages"]["distill"]["artifact"]
     evil = shutil.copytree(source, tmp_path / "evil")
-    manifest = json.loads((evil / "artifact.json").read_text())
-    manifest["model"] = spec
-    (evil / "artifact.json").write_text(json.dumps(manifest))
+    manifest = read_sealed_json(evil / "artifact.json")
+    write_sealed_json(evil / "artifact.json", {**manifest, "model": spec})
     with pytest.raises(ArtifactError, match="not on the allow-list"):
         distill_cli.load_model(evil)
     assert not (tmp_path / "owned").exists()

@@ -407,7 +407,7 @@ def test_what_was_asked_for_is_written_down_and_only_grows(tmp_path):
     write(label_set(tmp_path, count=3), Teacher())
     path = label_set(tmp_path).place.directory / "labels.json"
     three = path.read_bytes()
-    extent = {"views": 3, "block": BLOCK, "parts": [LOGITS]}
+    extent = {"views": {LOGITS: 3}, "block": BLOCK}
     assert read_sealed_json(path)["extent"] == {
         **extent,
         "samples": {"train": 20, "validation": 5, "test": 7},
@@ -416,7 +416,9 @@ def test_what_was_asked_for_is_written_down_and_only_grows(tmp_path):
     assert path.read_bytes() == three
     write(label_set(tmp_path, count=3, of=data(30), parts=(LOGITS, EMBEDDING)), Teacher())
     grown = read_sealed_json(path)["extent"]
-    assert grown["samples"]["train"] == 30 and grown["parts"] == [LOGITS, EMBEDDING]
+    assert grown["samples"]["train"] == 30 and grown["views"] == {LOGITS: 3, EMBEDDING: 3}
+    write(label_set(tmp_path, count=5, of=data(30)), Teacher())
+    assert read_sealed_json(path)["extent"]["views"] == {LOGITS: 5, EMBEDDING: 3}
 
 
 def test_growing_in_steps_ends_with_the_bytes_of_doing_it_at_once(tmp_path):
