@@ -17,8 +17,10 @@ from distill_cli.soft_labels.shards import REMEDY
 
 def explain_absence(labels: LabelSet, missing: list[Block]) -> str:
     """`labels` has the blocks `missing`, and perhaps others."""
-    total = sum(1 for _ in labels.blocks())
-    if len(missing) == total and not (labels.place.directory / IDENTITY).is_file():
+    total, identity = sum(1 for _ in labels.blocks()), labels.place.directory / IDENTITY
+    if not identity.is_file() and len(missing) < total:
+        return f"{identity} is missing"
+    if not identity.is_file():
         return f"there are no soft labels {labels.place.name}{_nearest(labels)}"
     stale = first_problem(labels, missing)
     return f"{len(missing)} of {total} blocks of soft labels are not there" + (f" ({stale})" if stale else "")
