@@ -32,8 +32,8 @@ format: $(READY) ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure; make bench NAME=startup for one script of benchmarks/
-	@for script in $(if $(NAME),benchmarks/$(NAME).py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+bench: $(READY) ## Measure; make bench NAME=startup for one of benchmarks/
+	@for script in $(if $(NAME),benchmarks/$(NAME).py,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))); do $(BIN)/python $$script || exit 1; done
 
 clean: ## Remove .venv, caches and outputs; artifacts/ and data/ stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist outputs

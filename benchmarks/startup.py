@@ -5,22 +5,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from common import report
+
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "distill --help": ["--help"],
     "distill distill --cfg job": ["distill", "--cfg", "job"],
     "distill run, up to date": ["run"],
+    "distill cache ls": ["cache", "ls"],
 }
 RUNS = 10
 
@@ -28,14 +26,8 @@ RUNS = 10
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         measure_once(command(["run"]), directory)  # make everything first
-        rows = {name: measure(command(words), directory) for name, words in COMMANDS.items()}
-    print("| command | n | median s | min s | max s |\n|---|---:|---:|---:|---:|")
-    for name, seconds in rows.items():
-        figures = (statistics.median(seconds), min(seconds), max(seconds))
-        print(f"| {name} | {len(seconds)} | " + " | ".join(f"{value:.3f}" for value in figures) + " |")
-    RESULTS.mkdir(exist_ok=True)
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    (RESULTS / "startup.json").write_text(json.dumps({"machine": machine, "seconds": rows}, indent=2))
+        seconds = {name: measure(command(words), directory) for name, words in COMMANDS.items()}
+    report("startup", {f"{name}, s": values for name, values in seconds.items()})
 
 
 def command(words: list[str]) -> list[str]:

@@ -12,7 +12,6 @@ import resource
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +43,19 @@ class Opened:
             )
         return cls(shard, seal)
 
+    def descriptor(self) -> int:
+        """The file, open for reading. Raises `ArtifactError` where somebody has removed it since."""
+        try:
+            return os.open(self.shard.path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise ArtifactError(f"{self.shard.path} is missing; {REMEDY}") from None
+
+    def content(self) -> tuple[bytes, int]:
+        """All bytes of the file after their checksums were compared, and where its rows begin."""
+        with os.fdopen(self.descriptor(), "rb") as file:
+            content = file.read()
+        return content, self.seal.check(content, self.shard.path)
+
 
 class Rows(Protocol):
     def take(self, index: Tensor, view: Tensor) -> Tensor:
@@ -57,8 +69,7 @@ class ResidentRows:
     def __init__(self, opened: Sequence[Opened], samples: int, row_bytes: int, device: torch.device) -> None:
         rows = np.empty((sum(one.shard.rows for one in opened), row_bytes), np.uint8)
         for one in opened:
-            content = one.shard.path.read_bytes()
-            start = one.seal.check(content, one.shard.path)
+            content, start = one.content()
             first = one.shard.view * samples + one.shard.start
             rows[first : first + one.shard.rows].reshape(-1)[:] = np.frombuffer(
                 content, np.uint8, offset=start
@@ -101,7 +112,8 @@ class FileRows:
         rows = [pread(file, size, position) for _, file, position in wanted]
         for (number, _, _), row in zip(wanted, rows, strict=True):
             if len(row) != size:
-                raise ArtifactError(f"{self._path(number)} was cut while it was read; {REMEDY}")
+                path = self.opened[number].shard.path
+                raise ArtifactError(f"{path} was cut while it was read; {REMEDY}")
         return torch.frombuffer(bytearray().join(rows), dtype=torch.uint8).view(len(rows), size)
 
     def _open(self, needed: set[int]) -> None:
@@ -112,20 +124,12 @@ class FileRows:
             os.close(self.files.pop(number))
         for number in missing:
             self._check(number)
-            self.files[number] = os.open(self._path(number), os.O_RDONLY)
+            self.files[number] = self.opened[number].descriptor()
 
     def _check(self, number: int) -> None:
         """Compare a file's checksums, unless that was done."""
         if number not in self.starts:
-            path = self._path(number)
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                raise ArtifactError(f"{path} is missing; {REMEDY}") from None
-            self.starts[number] = self.opened[number].seal.check(content, path)
-
-    def _path(self, number: int) -> Path:
-        return self.opened[number].shard.path
+            _, self.starts[number] = self.opened[number].content()
 
     def _read_ahead(self, room: int) -> None:
         """Warm the page cache with what it can keep. The checksums are compared on the way."""
