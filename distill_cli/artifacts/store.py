@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from distill_cli.artifacts.claims import NO_LOCKS
 from distill_cli.artifacts.files import (
     make_directory,
     read_json,
@@ -26,6 +27,7 @@ from distill_cli.artifacts.files import (
 )
 from distill_cli.artifacts.keys import Identity, key_of
 from distill_cli.errors import ArtifactError, ConfigError
+from distill_cli.runtime.console import say
 
 MANIFEST = "artifact.json"
 BUILD_NOTES = "build.json"  # when, where and how long: the one file that differs between equal builds
@@ -80,6 +82,10 @@ class Place:
         except Timeout:
             on_wait()
             lock.acquire()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            say(f"{locks} is on a file system without locks: start each command only once at a time")
         try:
             yield
         finally:

@@ -13,7 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from distill_cli.artifacts.files import make_directory, read_sealed_json, write_sealed_json
+from distill_cli.artifacts.files import (
+    make_directory,
+    read_sealed_json,
+    sweep_temporary,
+    write_sealed_json,
+)
 from distill_cli.artifacts.keys import differences
 from distill_cli.artifacts.store import Place
 from distill_cli.data.splits import DataSet, Split
@@ -91,8 +96,12 @@ class LabelSet:
         return not self.missing()
 
     def write_identity(self) -> None:
-        """Say whose labels these are, before the first of them. Raises `ArtifactError` if others lie here."""
+        """Say whose labels these are, before the first of them. Only for who holds the set's lock.
+
+        Raises `ArtifactError` if others lie here.
+        """
         path = self.place.directory / IDENTITY
+        sweep_temporary(path.parent, path.name)
         found = self.check_identity()["extent"] if path.is_file() else None
         document = {**self._document(), "extent": self._extent(found)}
         if found != document["extent"]:
