@@ -6,13 +6,16 @@ nothing to do ends before torch would be imported. This is the lowest place that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
 
 from distill_cli.artifacts.files import sha256_of
 from distill_cli.artifacts.store import Place
@@ -26,6 +29,7 @@ from distill_cli.runtime.console import say
 from distill_cli.schedules import values_of
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 
+_NO_DEFAULT: Any = object()
 FORMATS = {"teacher": 1, "soft_labels": 1, "student": 1, "evaluation": 1}
 NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
 OUTSIDE_THE_RECIPE = ("model", "seed", "checkpoint", "views")  # named on their own in an identity
@@ -42,7 +46,9 @@ class Plan:
     def of(cls, composed: DictConfig) -> Plan:
         """Raises `ConfigError` for impossible values and `DataError` for a data set that cannot be read."""
         config: Config = OmegaConf.to_object(composed)  # type: ignore[assignment]
-        refuse_secrets(*(OmegaConf.to_container(composed, resolve=resolve) for resolve in (False, True)))  # type: ignore[arg-type]
+        with _environment_recorded() as secrets:
+            resolved = OmegaConf.to_container(composed, resolve=True)
+        refuse_secrets(OmegaConf.to_container(composed), resolved, secrets)  # type: ignore[arg-type]
         index = Path(config.paths.artifacts) / ".index"
         plan = cls(config, open_data(config.data, Path(config.paths.data), index))
         plan.check()
@@ -221,6 +227,23 @@ class Plan:
 
     def _place(self, kind: str, label: str, identity: Mapping[str, Any]) -> Place:
         return Place(Path(self.config.paths.artifacts), kind, label, identity)
+
+
+@contextmanager
+def _environment_recorded() -> Iterator[set[str]]:
+    """Whatever `${oc.env:…}` reads from the environment meanwhile, defaults not included."""
+    read: set[str] = set()
+
+    def record(key: str, default: str | None = _NO_DEFAULT) -> str | None:
+        if os.environ.get(key):
+            read.add(os.environ[key])
+        return oc.env(key) if default is _NO_DEFAULT else oc.env(key, default)
+
+    OmegaConf.register_new_resolver("oc.env", record, replace=True)
+    try:
+        yield read
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
 def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:

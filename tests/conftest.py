@@ -1,6 +1,7 @@
 """Shared by all tests: one thread a process, so that tests can run side by side and bytes repeat."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,14 @@ def real_data() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("needs real data: set DISTILL_TEST_DATA to a torchvision root")
     return Path(root)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests/faults has tried, in one line: each test says how much it did."""
+    tried = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, count in report.user_properties if report.when == "call" else ():
+            tried[name] += count
+    if tried:
+        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(tried.items()))
+        terminalreporter.write_line(f"survived or detected: {counts}")

@@ -1,8 +1,9 @@
 """Who works on which part of an artefact that several processes fill at once.
 
-A claim is a lock on one byte of one file: the kernel drops it when its holder dies, whatever the clock says. It
-only saves work. That nothing goes wrong does not depend on it: equal parts have equal bytes, and each comes in
-by a rename. Where a file system has no locks, every process therefore has every claim.
+A claim is a lock on one byte of one file: the kernel drops it when its holder dies, whatever the clock says. Among
+writers it only saves work: equal parts have equal bytes, and each comes in by a rename. Where a file system has
+no locks, every process therefore has every claim. Who removes things takes the whole file, and so leaves alone
+what anybody is at; every process is `present` from before its first claim to its end.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 from hashlib import sha256
 from pathlib import Path
 
 from distill_cli.artifacts.files import make_directory
 
 TAKEN = (errno.EAGAIN, errno.EACCES)
+BEYOND_ALL_PARTS = 1 << 60
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -33,10 +36,17 @@ class Claims:
     def __exit__(self, *error: object) -> None:
         os.close(self.descriptor)
 
+    def be_present(self) -> None:
+        """Show that somebody works here, with a byte of this process's own."""
+        self._lock(BEYOND_ALL_PARTS + secrets.randbits(40))
+
     def take(self, part: str) -> bool:
         """Whether the part is this process's to work on, until it is given back."""
+        return self._lock(_position(part))
+
+    def _lock(self, position: int) -> bool:
         try:
-            fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _position(part))
+            fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, position)
         except OSError as error:
             if error.errno in NO_LOCKS:
                 self.are_exclusive = False

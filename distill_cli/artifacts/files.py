@@ -77,14 +77,28 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (text + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Raises `ArtifactError` where the file is missing or is not JSON."""
+class CorruptDocumentError(ArtifactError):
+    """A document that is not what was written, whatever it says."""
+
+
+def read_json(path: Path, remedy: str = "") -> Any:
+    """Raises `ArtifactError` where the file is missing or is not JSON; `remedy` says what to do then."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
-    except (ValueError, UnicodeDecodeError, RecursionError):
-        raise ArtifactError(f"{path} is corrupt: not JSON; remove {path.parent} and run again") from None
+    except (ValueError, RecursionError):
+        raise CorruptDocumentError(f"{path} is corrupt: not JSON; {remedy or _remedy(path)}") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise CorruptDocumentError(f"{path} is no file; {remedy or _remedy(path)}") from None
+
+
+def _remedy(path: Path) -> str:
+    return f"remove {path.parent} and run again"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -92,12 +106,16 @@ def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
     write_json(path, {**value, DIGEST: _digest_of(value)})
 
 
-def read_sealed_json(path: Path) -> dict[str, Any]:
+def read_sealed_json(path: Path, remedy: str = "") -> dict[str, Any]:
     """What `write_sealed_json` was given. Raises `ArtifactError` where a value differs from what was written."""
-    value = read_json(path)
+    value = read_json(path, remedy)
     digest = value.pop(DIGEST, None) if isinstance(value, dict) else None
-    if digest is None or digest != _digest_of(value):
-        raise ArtifactError(f"{path} is corrupt: its digest differs; remove {path.parent} and run again")
+    try:
+        is_whole = digest is not None and digest == _digest_of(value)
+    except ValueError:  # a number beyond all numbers
+        is_whole = False
+    if not is_whole:
+        raise CorruptDocumentError(f"{path} is corrupt: its digest differs; {remedy or _remedy(path)}")
     return value  # type: ignore[no-any-return]
 
 
@@ -110,8 +128,11 @@ def make_directory(directory: Path) -> None:
     if directory.is_dir():
         return
     make_directory(directory.parent)
-    with suppress(FileExistsError):  # another process was faster
+    try:
         directory.mkdir()
+    except FileExistsError:
+        if not directory.is_dir():  # else another process was faster
+            raise
     sync_directory(directory.parent)
 
 

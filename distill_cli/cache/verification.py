@@ -34,7 +34,10 @@ def verify(entry: Entry, on_file: OnFile = lambda: None) -> Findings | None:
     findings = Findings(entry)
     if entry.document is None:
         is_absent = entry.problem == "is missing"
-        damage = Damage(name_of_document(entry.kind), entry.problem, is_noticed=is_absent)
+        name = name_of_document(entry.kind)
+        is_remade = entry.kind == "soft_labels"  # labels.json follows from the config
+        remove = (name,) if is_remade else ()
+        damage = Damage(name, entry.problem, is_noticed=is_absent or is_remade, remove=remove)
         (findings.damage if entry.is_readable else findings.unreadable).append(damage)
     else:
         findings.checked += 1

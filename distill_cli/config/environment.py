@@ -6,24 +6,33 @@ An artefact keeps the config that it was made of, and may be handed on; a token 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from distill_cli.errors import ConfigError
 
-KEPT = ("teacher", "student", "views", "soft_labels", "loss", "temperature_schedule", "alpha_schedule")
-NOT_KEPT = ("teacher.checkpoint",)  # a path: its content is hashed
-ENVIRONMENT = "${oc.env:"
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+KEPT = (
+    "teacher",
+    "student",
+    "views",
+    "soft_labels",
+    "loss",
+    "temperature_schedule",
+    "alpha_schedule",
+    "data",
+)
+NOT_KEPT = ("teacher.checkpoint", "data.path", "data.file")  # what they name is hashed
 
 
-def refuse_secrets(raw: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
-    """`raw` is the config with its interpolations. Raises `ConfigError` naming the key of such a text."""
+def refuse_secrets(raw: Mapping[str, Any], resolved: Mapping[str, Any], secrets: Collection[str]) -> None:
+    """`raw` is the config with its interpolations, `secrets` are the texts that resolving them read.
+
+    Raises `ConfigError` naming the key of a text with one in it.
+    """
     for section in KEPT:
-        for key, text in _texts(raw.get(section), section):
-            value = _at(resolved, key)
-            if key not in NOT_KEPT and isinstance(value, str) and _reads_environment(text, raw, depth=8):
+        for key, text in _texts(resolved.get(section), section):
+            has_secret = any(secret in text for secret in secrets)
+            if has_secret and key not in NOT_KEPT and _is_interpolated(raw, key.split(".")):
                 raise ConfigError(
                     f"{key} comes out of the environment and would be kept in the artefact; "
                     "if it is no secret, write its value"
@@ -38,24 +47,9 @@ def _texts(node: Any, path: str) -> list[tuple[str, str]]:
     return [(path, node)] if isinstance(node, str) else []
 
 
-def _reads_environment(text: str, raw: Mapping[str, Any], depth: int) -> bool:
-    """Itself, or what it refers to."""
-    if ENVIRONMENT in text:
-        return True
-    references = (_at(raw, key) for key in REFERENCE.findall(text)) if depth else ()
-    return any(
-        _reads_environment(found, raw, depth - 1)
-        for reference in references
-        for _, found in _texts(reference, "")
-    )
-
-
-def _at(config: Any, path: str) -> Any:
-    for name in path.split("."):
-        if isinstance(config, Mapping):
-            config = config.get(name)
-        elif isinstance(config, list) and name.isdigit() and int(name) < len(config):
-            config = config[int(name)]
-        else:
-            return None
-    return config
+def _is_interpolated(raw: Any, path: list[str]) -> bool:
+    """Whether the value at a path, or what it lies in, is computed and not written."""
+    if isinstance(raw, str) or not path:
+        return isinstance(raw, str) and "${" in raw
+    below = raw.get(path[0]) if isinstance(raw, Mapping) else raw[int(path[0])]
+    return _is_interpolated(below, path[1:])

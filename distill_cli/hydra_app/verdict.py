@@ -28,6 +28,8 @@ ERRNO_CODES = {
     errno.EEXIST: 2,
     errno.ENAMETOOLONG: 2,
 }
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+MAY_NOT = "may this user write there? Else set paths.artifacts or paths.outputs"
 OUT_OF_MEMORY = "out of memory; take a smaller batch_size, or raise accumulation"
 
 
@@ -64,7 +66,8 @@ def _judge_resources(error: BaseException) -> Verdict | None:
     cause = error if isinstance(error, OSError) else error.__cause__  # logging wraps its own in a ValueError
     if isinstance(cause, OSError) and cause.errno in ERRNO_CODES:
         where = f": {cause.filename}" if cause.filename else ""
-        return Verdict(ERRNO_CODES[cause.errno], f"{cause.strerror}{where}")
+        remedy = f"; {MAY_NOT}" if cause.errno in NOT_ALLOWED else ""
+        return Verdict(ERRNO_CODES[cause.errno], f"{cause.strerror}{where}{remedy}")
     return None
 
 

@@ -18,10 +18,12 @@ from distill_cli.soft_labels.shards import REMEDY
 def explain_absence(labels: LabelSet, missing: list[Block]) -> str:
     """`labels` has the blocks `missing`, and perhaps others."""
     total, identity = sum(1 for _ in labels.blocks()), labels.place.directory / IDENTITY
-    if not identity.is_file() and len(missing) < total:
-        return f"{identity} is missing"
-    if not identity.is_file():
+    if len(missing) == total and not identity.exists():
         return f"there are no soft labels {labels.place.name}{_nearest(labels)}"
+    try:
+        labels.check_identity()
+    except ArtifactError as error:
+        return str(error).partition("; remove")[0]
     stale = first_problem(labels, missing)
     return f"{len(missing)} of {total} blocks of soft labels are not there" + (f" ({stale})" if stale else "")
 
@@ -31,7 +33,7 @@ def first_problem(labels: LabelSet, missing: list[Block]) -> str:
     for block in missing:
         for part in labels.parts:
             shard = block.shard(part)
-            if shard.seal_path.is_file() and (problem := shard.problem()):
+            if shard.seal_path.exists() and (problem := shard.problem()):
                 return str(problem).removesuffix(f"; {REMEDY}")
     return ""
 

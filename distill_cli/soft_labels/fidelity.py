@@ -15,6 +15,19 @@ Measure = Mapping[str, Any]
 TEMPERATURES = (1, 2, 4, 8, 20)
 
 
+def is_measure(found: Any) -> bool:
+    """Whether a part of a seal can be read as one."""
+    lists = ("temperatures", "mean", "max", "kept")
+    return (
+        isinstance(found, Mapping)
+        and all(isinstance(found.get(name), list) for name in lists)
+        and all(len(found[name]) == len(found["temperatures"]) for name in lists)
+        and all(isinstance(value, int | float) for name in lists for value in found[name])
+        and isinstance(found.get("rows"), int)
+        and isinstance(found.get("lower_bound"), bool)
+    )
+
+
 def error_at(measured: Iterable[Measure], temperature: float) -> float:
     """Mean of |L_encoded - L_dense| / L_dense over all rows; 0.01 is 1 %."""
     return _at(measured, "mean", temperature)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from distill_cli.artifacts.files import (
+    CorruptDocumentError,
     make_directory,
     read_sealed_json,
     sweep_temporary,
@@ -27,6 +28,7 @@ from distill_cli.errors import ArtifactError
 from distill_cli.soft_labels.shards import FORMAT, Shard
 
 IDENTITY = "labels.json"
+MAKES = "distill gen-soft-labels"
 LOGITS, EMBEDDING = "logits", "embedding"  # what a teacher leaves of a block
 
 
@@ -89,10 +91,15 @@ class LabelSet:
         return [block for block in self.blocks() if self.unsealed(block)]
 
     def is_complete(self) -> bool:
-        """Raises `ArtifactError` where labels.json is of another set, or damaged."""
-        if not (self.place.directory / IDENTITY).is_file():
+        """Raises `ArtifactError` where labels.json is of another set. A damaged one is not there."""
+        try:
+            self.check_identity()
+        except CorruptDocumentError:
             return False
-        self.check_identity()
+        except ArtifactError:
+            if (self.place.directory / IDENTITY).exists():
+                raise
+            return False
         return not self.missing()
 
     def write_identity(self) -> None:
@@ -102,15 +109,25 @@ class LabelSet:
         """
         path = self.place.directory / IDENTITY
         sweep_temporary(path.parent, path.name)
-        found = self.check_identity()["extent"] if path.is_file() else None
+        found = self._written_extent() if path.exists() else None
         document = {**self._document(), "extent": self._extent(found)}
         if found != document["extent"]:
             make_directory(path.parent)
             write_sealed_json(path, document)
 
+    def _written_extent(self) -> dict[str, Any] | None:
+        """None where labels.json is damaged: it follows from the config, and each seal says whose it is."""
+        try:
+            extent: dict[str, Any] = self.check_identity()["extent"]
+        except CorruptDocumentError:
+            return None
+        return extent
+
     def check_identity(self) -> dict[str, Any]:
         """The content of labels.json. Raises `ArtifactError` naming the field that differs."""
-        document, found = self._document(), read_sealed_json(self.place.directory / IDENTITY)
+        path = self.place.directory / IDENTITY
+        document = self._document()
+        found = read_sealed_json(path, remedy=f"remove it and run {MAKES} again")
         differing = differences(document, {name: found.get(name) for name in document})
         if differing:
             raise ArtifactError(

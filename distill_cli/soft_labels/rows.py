@@ -22,6 +22,7 @@ from distill_cli.errors import ArtifactError
 from distill_cli.soft_labels.shards import REMEDY, Seal, Shard
 
 MOST_FILES = 16_384  # open at a time
+Version = tuple[int, int, int, int]  # device, inode, size, time of change: of one file, whatever its name
 WORDS = (torch.int64, torch.int32, torch.int16, torch.uint8)  # wide words are gathered faster
 
 
@@ -50,11 +51,9 @@ class Opened:
         except FileNotFoundError:
             raise ArtifactError(f"{self.shard.path} is missing; {REMEDY}") from None
 
-    def content(self) -> tuple[bytes, int]:
-        """All bytes of the file after their checksums were compared, and where its rows begin."""
-        with os.fdopen(self.descriptor(), "rb") as file:
-            content = file.read()
-        return content, self.seal.check(content, self.shard.path)
+    def start(self, content: bytes) -> int:
+        """Where in the file's bytes the rows begin, after their checksums were compared."""
+        return self.seal.check(content, self.shard.path)
 
 
 class Rows(Protocol):
@@ -69,8 +68,9 @@ class ResidentRows:
     def __init__(self, opened: Sequence[Opened], samples: int, row_bytes: int, device: torch.device) -> None:
         rows = np.empty((sum(one.shard.rows for one in opened), row_bytes), np.uint8)
         for one in opened:
-            content, start = one.content()
-            first = one.shard.view * samples + one.shard.start
+            with os.fdopen(one.descriptor(), "rb") as file:
+                content = file.read()
+            start, first = one.start(content), one.shard.view * samples + one.shard.start
             rows[first : first + one.shard.rows].reshape(-1)[:] = np.frombuffer(
                 content, np.uint8, offset=start
             )
@@ -89,8 +89,8 @@ class FileRows:
     def __init__(self, opened: Sequence[Opened], block: int, row_bytes: int) -> None:
         self.opened, self.block, self.row_bytes = opened, block, row_bytes
         self.blocks = 1 + max((one.shard.start // block for one in opened), default=0)  # of one view
-        self.starts: dict[int, int] = {}  # where the rows of a checked file begin
-        self.files: dict[int, int] = {}  # descriptors
+        self.checked: dict[int, tuple[Version, int]] = {}  # and where the rows of that file begin
+        self.files: dict[int, int] = {}  # descriptors of checked files
         self.most_files = _file_limit()
         room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # what the page cache can keep
         self.is_cold = sum(one.seal.bytes for one in opened) > room and hasattr(os, "posix_fadvise")
@@ -102,9 +102,9 @@ class FileRows:
             raise self.problem
         numbers = (view * self.blocks + index // self.block).tolist()
         self._open(set(numbers))
-        files, starts, size = self.files, self.starts, self.row_bytes
+        files, checked, size = self.files, self.checked, self.row_bytes
         first = (index % self.block * size).tolist()
-        wanted = [(n, files[n], starts[n] + start) for n, start in zip(numbers, first, strict=True)]
+        wanted = [(n, files[n], checked[n][1] + start) for n, start in zip(numbers, first, strict=True)]
         if self.is_cold:  # let the disk work on all rows at once
             for _, file, position in wanted:
                 os.posix_fadvise(file, position, size, os.POSIX_FADV_WILLNEED)
@@ -123,13 +123,21 @@ class FileRows:
         for number in [number for number in self.files if number not in needed][:surplus]:
             os.close(self.files.pop(number))
         for number in missing:
-            self._check(number)
-            self.files[number] = self.opened[number].descriptor()
+            self.files[number] = self._checked(number)
 
-    def _check(self, number: int) -> None:
-        """Compare a file's checksums, unless that was done."""
-        if number not in self.starts:
-            _, self.starts[number] = self.opened[number].content()
+    def _checked(self, number: int) -> int:
+        """A descriptor of a file whose checksums were compared, now or earlier: of this very file."""
+        one = self.opened[number]
+        file = one.descriptor()
+        try:
+            version = _version(file)
+            if self.checked.get(number, (None, 0))[0] != version:
+                content = os.pread(file, version[2] + 1, 0)
+                self.checked[number] = version, one.start(content)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
 
     def _read_ahead(self, room: int) -> None:
         """Warm the page cache with what it can keep. The checksums are compared on the way."""
@@ -138,7 +146,7 @@ class FileRows:
                 room -= one.seal.bytes
                 if room < 0:
                     return
-                self._check(number)
+                os.close(self._checked(number))
         except ArtifactError as error:
             self.problem = error
         except OSError:
@@ -152,6 +160,11 @@ class FileRows:
 def as_bytes(rows: np.ndarray) -> Tensor:
     """Rows as they are stored, (rows, row bytes)."""
     return torch.from_numpy(np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1))
+
+
+def _version(file: int) -> Version:
+    found = os.fstat(file)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _file_limit() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from distill_cli.artifacts.files import (
 )
 from distill_cli.artifacts.keys import differences
 from distill_cli.errors import ArtifactError
+from distill_cli.soft_labels.fidelity import is_measure
 
 FORMAT = 1
 CRC_BYTES = 4 << 20  # one crc32 for each so many bytes of the file
@@ -107,9 +108,12 @@ class Shard:
         """The rows, then the seal; each atomically."""
         assert len(rows) == self.rows, (rows.shape, self.start, self.stop)
         content = _npy(rows)
-        make_directory(self.path.parent)
-        self.seal_path.unlink(missing_ok=True)  # never an old seal on new rows
-        write_bytes(self.path, *content)
+        try:
+            make_directory(self.path.parent)
+            self.seal_path.unlink(missing_ok=True)  # never an old seal on new rows
+            write_bytes(self.path, *content)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError) as blocked:
+            raise ArtifactError(f"{blocked.filename} is in the way; {REMEDY}") from None
         seal = Seal(
             format=FORMAT,
             **self._identity(),
@@ -154,14 +158,26 @@ class Shard:
 
 def read_seal(path: Path) -> Seal:
     """Raises `ArtifactError` where it is missing, damaged or of another format."""
-    found = read_sealed_json(path)
-    try:
-        seal = Seal(**found)
-    except TypeError:
-        raise ArtifactError(f"{path} is not a seal of format {FORMAT}; {REMEDY}") from None
-    if seal.format != FORMAT:
-        raise ArtifactError(f"{path} is of format {seal.format}, not {FORMAT}; {REMEDY}")
-    return seal
+    found = read_sealed_json(path, REMEDY)
+    if found.get("format") != FORMAT:
+        raise ArtifactError(f"{path} is of format {found.get('format')}, not {FORMAT}; {REMEDY}")
+    if not _is_seal(found):
+        raise ArtifactError(f"{path} is not a seal of format {FORMAT}; {REMEDY}")
+    return Seal(**found)
+
+
+def _is_seal(found: Mapping[str, Any]) -> bool:
+    """Somebody else may have written it, digest and all."""
+    texts = ("labels", "split", "part", "samples", "sha256")
+    numbers = ("view", "start", "stop", "bytes")
+    lists = ("shape", "crc32")
+    return (
+        set(found) == {field.name for field in fields(Seal)}
+        and all(isinstance(found[name], str) for name in texts)
+        and all(isinstance(found[name], int) for name in numbers)
+        and all(isinstance(found[name], list) for name in lists)
+        and (found["error"] is None or is_measure(found["error"]))
+    )
 
 
 def audit(seal_path: Path) -> None:

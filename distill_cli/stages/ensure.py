@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,12 @@ def ensure(stage: str, place: Place, inputs: Mapping[str, str], build: Callable[
             return _up_to_date(stage, place, inputs)
         make_directory(place.work)
         sweep_temporary(place.work)
-        built = build()
+        try:
+            built = build()
+        except BaseException:
+            with suppress(OSError):  # where there is something in it, a rerun goes on from there
+                place.work.rmdir()
+            raise
         seconds = {"total": time.monotonic() - started}
         notes = {"seconds": seconds, "environment": {**describe_environment(), **built.environment}}
         write_json(place.work / BUILD_NOTES, notes)

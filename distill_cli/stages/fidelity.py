@@ -24,6 +24,8 @@ def check_fidelity(plan: Plan) -> None:
         return
     temperatures = _temperatures(plan)
     if measured[0]["lower_bound"]:
+        if min(temperatures) < 1:
+            return  # of that nothing is known, and the loss refuses it
         worst = min(temperatures, key=lambda t: kept_at(measured, t))
         share = kept_at(measured, worst)
         say(
@@ -34,8 +36,8 @@ def check_fidelity(plan: Plan) -> None:
     error, allowed = error_at(measured, worst), plan.config.soft_labels["allow_error"]
     if error > allowed:
         raise ConfigError(
-            f"soft_labels={plan.config.soft_labels.get('name')} changes the loss by {error:.0%} at temperature "
-            f"{worst:g}; {_remedy(plan)}, or soft_labels.allow_error={error * 1.01:.2g}"
+            f"soft_labels={plan.config.soft_labels.get('name')} changes the loss by {100 * error:.2g} % "
+            f"at temperature {worst:g}; {_remedy(plan)}, or soft_labels.allow_error={error * 1.01:.2g}"
         )
 
 

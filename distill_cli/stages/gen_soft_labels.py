@@ -43,10 +43,7 @@ def _label(session: Session) -> StageResult:
         raise ArtifactError(
             f"the teacher {plan.teacher.name} is not there; make it with: {session.command('train-teacher')}"
         )
-    resumed = labels.place.directory.is_dir()
-    with labels.place.locked():  # for labels.json alone: blocks are claimed one by one
-        labels.write_identity()
-    missing = labels.missing()
+    resumed, missing = labels.place.directory.is_dir(), labels.missing()
     if stale := first_problem(labels, missing):
         say(f"soft labels: made again: {stale}")
     from distill_cli.stages.jobs.label import label

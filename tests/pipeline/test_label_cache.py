@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -210,6 +212,7 @@ def test_top_k_says_which_share_of_the_loss_it_keeps(tmp_path, toy, capfd):
         (["soft_labels.embedding=7"], ["soft_labels.embedding=7", "true or false"]),
         (["soft_labels=float16", "soft_labels.dtype=float8"], ["float8", "float16, bfloat16, float32"]),
         (["+loss.token=${oc.env:HOME}"], ["loss.token", "environment"]),
+        (["+zz=${oc.env:HOME}", "+loss.token=${oc.select:zz}"], ["loss.token", "environment"]),
         (["+my.token=${oc.env:HOME}", "+loss.token=${my.token}"], ["loss.token", "environment"]),
     ],
     ids=lambda words: " ".join(words),
@@ -239,3 +242,45 @@ def test_a_seal_holds_the_error_of_its_encoding(made):
     error = json.loads(seal.read_text())["error"]
     assert error["temperatures"] == [1, 2, 4, 8, 20] and error["rows"] == 256
     assert all(0 < mean < 0.05 for mean in error["mean"])
+
+
+def test_a_command_that_can_only_fail_leaves_nothing_to_go_on_with(made):
+    before = contents(made)
+    for stage, words in (
+        (gen_soft_labels, ["soft_labels=top_k"]),
+        (distill_stage, ["soft_labels=float32"]),
+        (distill_stage, ["soft_labels.allow_error=0", "temperature=3"]),
+        (distill_stage, ["views.count=9"]),
+    ):
+        with pytest.raises(Exception, match=r"soft_labels|soft labels"):
+            stage.run(new_session(made, *SMALL, *words))
+    assert contents(made).keys() - before.keys() <= {
+        name for name in contents(made) if name.startswith("artifacts/.locks/")
+    }
+    assert not list(made.glob("artifacts/students/.*.work"))
+    assert len(list(made.glob("artifacts/soft_labels/*"))) == 1
+
+
+def test_a_process_that_labels_is_seen_before_its_first_claim(made):
+    from distill_cli.artifacts.claims import Claims
+    from distill_cli.cache.locks import holder
+
+    place = new_session(made, *SMALL).plan.labels.place
+    watch = (
+        "import sys; from pathlib import Path; from distill_cli.artifacts.claims import Claims\n"
+        "claims = Claims(Path(sys.argv[1])); claims.be_present(); print('here', flush=True); sys.stdin.read()"
+    )
+    with Claims(place.claims):
+        pass  # the file is there from now on
+    assert not holder(place.root, place.kind, place.key[:12])
+    two = [
+        subprocess.Popen(
+            [sys.executable, "-c", watch, str(place.claims)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in two] == [b"here\n"] * 2
+    assert holder(place.root, place.kind, place.key[:12]).startswith(("process", "another"))
+    for process in two:
+        process.communicate()
+    assert not holder(place.root, place.kind, place.key[:12])

@@ -1,6 +1,7 @@
 """Soft labels on disk: found by index, sealed, and refused when anything about them is wrong."""
 
 import shutil
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -472,3 +473,67 @@ def test_cold_files_are_read_like_warm_ones(tmp_path, monkeypatch):
     rows.logits.is_cold = True
     index = torch.arange(20)
     assert torch.equal(rows.outputs(index, index % 2).logits, reader(labels).outputs(index, index % 2).logits)
+
+
+def test_a_file_that_was_replaced_after_it_was_checked_is_checked_again(tmp_path):
+    labels = label_set(tmp_path)
+    write(labels, Teacher())
+    rows = reader(labels, resident="false")
+    while len(rows.logits.checked) < 6:  # the thread that reads ahead
+        time.sleep(0.01)
+    shard = train_shards(labels)[0]
+    replace(shard, samples="other pictures").write(np.zeros((8, 3), np.float32))
+    index = torch.arange(8)
+    with pytest.raises(ArtifactError, match=r"view-000/block-00000\.npy is corrupt"):
+        rows.outputs(index, torch.zeros_like(index))
+
+
+def test_a_damaged_labels_json_costs_that_file_alone(tmp_path):
+    labels = label_set(tmp_path)
+    write(labels, Teacher())
+    path = labels.place.directory / "labels.json"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"t0", b"t1"))
+    assert not labels.is_complete()
+    with pytest.raises(
+        ArtifactError, match=r"labels\.json is corrupt.*remove it and run distill gen-soft-labels"
+    ):
+        reader(labels)
+    teacher = Teacher()
+    write(labels, teacher)
+    assert teacher.seen == 0 and path.read_bytes() == before and labels.is_complete()
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "-Infinity", "[" * 100_000])
+def test_json_that_is_none_is_damage(tmp_path, value):
+    labels = label_set(tmp_path)
+    write(labels, Teacher())
+    seal = train_shards(labels)[0].seal_path
+    seal.write_text(seal.read_text().replace('"start": 0', f'"start": {value}'))
+    with pytest.raises(ArtifactError, match="is corrupt"):
+        reader(labels)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("error", {"q": 1}), ("bytes", "many"), ("crc32", None), ("samples", 7)]
+)
+def test_a_seal_with_other_things_in_it_is_refused_whatever_its_digest(tmp_path, field, value):
+    labels = label_set(tmp_path)
+    write(labels, Teacher())
+    seal = train_shards(labels)[0].seal_path
+    write_sealed_json(seal, {**read_sealed_json(seal), field: value})
+    with pytest.raises(ArtifactError, match="not a seal of format 1"):
+        reader(labels)
+
+
+@pytest.mark.parametrize("name", ["train/view-000", "train/view-000/block-00000.npy", "labels.json"])
+def test_something_else_under_a_final_name_is_one_line(tmp_path, name):
+    labels = label_set(tmp_path)
+    path = labels.place.directory / name
+    if name.endswith("view-000"):
+        path.parent.mkdir(parents=True)
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        path.mkdir(parents=True)
+    with pytest.raises((ArtifactError, OSError), match=r"in the way|Is a directory|is no file"):
+        write(labels, Teacher())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distill_cli.errors import ConfigError
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.tail import Tail, node_count
 from distill_cli.losses.top import TopLogits
@@ -35,10 +36,10 @@ class TopK:
 
     def __init__(self, k: int, classes: int) -> None:
         if type(k) is not int or k < 1:
-            raise ValueError(f"soft_labels.k={k} must be a whole number of at least 1")
+            raise ConfigError(f"soft_labels.k={k} must be a whole number of at least 1")
         if k > classes:
-            raise ValueError(
-                f"soft_labels.k={k} is more than the {classes} classes; "
+            raise ConfigError(
+                f"soft_labels=top_k: soft_labels.k={k} is more than the {classes} classes; "
                 f"use soft_labels.k={max(1, classes // 2)} or soft_labels=float16"
             )
         self.k, self.rest = k, classes - k

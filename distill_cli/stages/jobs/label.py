@@ -47,7 +47,11 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
     ):
         labeller = _labeller(plan, runtime, stop, tracker)
         _check_space(plan, labeller, missing)
-        say(f"soft labels: {len(missing)} blocks with {rows:,} rows on {runtime.describe()['device']}")
+        with plan.labels.place.locked():  # for labels.json alone: blocks are claimed one by one
+            claims.be_present()
+            plan.labels.write_identity()
+        counted = "1 block" if len(missing) == 1 else f"{len(missing)} blocks"
+        say(f"soft labels: {counted} with {rows:,} rows on {runtime.describe()['device']}")
         with WriteBehind() as disk:
             work = _Work(plan, runtime, labeller, claims, disk)
             left = missing
@@ -56,6 +60,7 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
                 stop.obey()
                 if left:
                     work.wait()
+        plan.labels.check_identity()
     return work.written, runtime.describe()
 
 
@@ -127,9 +132,10 @@ def _check_space(plan: Plan, labeller: Labeller, missing: list[Block]) -> None:
     needed = SPARE_BYTES + sum(
         sizes[part] * block.rows + SEAL_BYTES for block in missing for part in plan.labels.unsealed(block)
     )
-    free = shutil.disk_usage(plan.labels.place.directory).free
+    directory = plan.labels.place.directory
+    free = shutil.disk_usage(next(path for path in (directory, *directory.parents) if path.is_dir())).free
     if free < needed:
         raise ResourceError(
-            f"the soft labels need {human_bytes(needed)} in {plan.labels.place.directory}, "
+            f"the soft labels need {human_bytes(needed)} in {directory}, "
             f"{human_bytes(free)} are free; make room, or lower views.count"
         )

@@ -11,6 +11,7 @@ from distill_cli.config.schema import Training
 from distill_cli.config.targets import instantiate
 from distill_cli.data.views.views import open_views
 from distill_cli.losses.outputs import Outputs
+from distill_cli.models.penultimate import Penultimate
 from distill_cli.plan import Plan
 from distill_cli.schedules import values_of
 from distill_cli.soft_labels.encodings import open_encoding
@@ -40,7 +41,8 @@ def rehearse_loss(plan: Plan) -> None:
         Outputs(logits) if plan.teacher_is_online else encoding.decode(as_bytes(encoding.encode(logits)))
     )
     if config.soft_labels["embedding"]:
-        teacher = replace(teacher, embedding=torch.zeros(2, 1))
+        model = new_model(plan, config.teacher.model, seed=0, pretrained=False)
+        teacher = replace(teacher, embedding=torch.zeros(2, Penultimate(model).width))
     for temperature in (min(temperatures), max(temperatures)):
         loss(Outputs(logits), teacher, torch.zeros(2, dtype=torch.long), temperature)
 
