@@ -22,9 +22,17 @@ class Usage(NamedTuple):
 
 def no_locks() -> None:
     """A file system without locks of any kind."""
+    _refuse_locks(errno.ENOLCK)
 
+
+def no_lock_calls() -> None:
+    """One that does not even know what a lock is."""
+    _refuse_locks(errno.ENOSYS)
+
+
+def _refuse_locks(number: int) -> None:
     def refuse(*arguments: object) -> NoReturn:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        raise OSError(number, os.strerror(number))
 
     fcntl.lockf = fcntl.flock = refuse
 

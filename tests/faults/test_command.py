@@ -41,6 +41,7 @@ def fail_and_rerun(scene: Scene, step: str, kind: str, at: int, for_ever: bool) 
     rerun(scene, place, step)
 
 
+@pytest.mark.slow
 def test_a_failing_disk_is_one_line_and_a_rerun_ends_well(scene, record_property):
     fail_and_rerun(scene, "gen-soft-labels", "EIO", 90, for_ever=False)
     record_property("faults injected", 1)

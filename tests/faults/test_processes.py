@@ -1,5 +1,7 @@
 """Several processes at one cache: they share the work, take over from the dead, and read what others add to."""
 
+from dataclasses import replace
+
 import pytest
 from operations import KILL, Fault
 from scene import Scene, artefacts
@@ -60,19 +62,30 @@ def test_a_student_learns_from_rows_on_disk_while_another_process_adds_views(sce
     assert {name: found[name] for name in alone} == alone
 
 
-def test_without_any_locks_every_command_works_and_ends_with_the_same_bytes(scene):
+@pytest.mark.parametrize("kind", ["no_locks", "no_lock_calls"])
+def test_without_any_locks_every_command_works_and_ends_with_the_same_bytes(scene, kind):
     for step, expected in scene.after.items():
         place = scene.stage(step)
-        ended = scene.nursery.run(scene.order(place, step, patches=("no_locks",)))
+        ended = scene.nursery.run(scene.order(place, step, patches=(kind,)))
         assert ended.code == 0, ended.stderr
-        assert artefacts(place) == expected and "without locks" in ended.stderr
+        assert artefacts(place) == expected
 
 
-def test_without_any_locks_processes_that_label_at_once_end_with_the_same_bytes(scene, alone):
+@pytest.mark.parametrize("kind", ["no_locks", "no_lock_calls"])
+def test_without_any_locks_a_killed_process_is_in_nobodys_way(scene, kind, record_property):
+    place = scene.stage("distill")
+    order = scene.order(place, "distill", patches=(kind,))
+    assert scene.nursery.run(replace(order, fault=Fault(KILL, 30))).code == -9
+    assert scene.nursery.run(order).code == 0
+    assert artefacts(place) == scene.after["distill"]
+    record_property("kills", 1)
+
+
+@pytest.mark.parametrize("kind", ["no_locks", "no_lock_calls"])
+def test_without_any_locks_processes_that_label_at_once_end_with_the_same_bytes(scene, alone, kind):
     place = scene.stage(STEP)
     orders = [
-        scene.order(place, STEP, MANY, output=f"output {number}", patches=("no_locks",))
-        for number in range(3)
+        scene.order(place, STEP, MANY, output=f"output {number}", patches=(kind,)) for number in range(3)
     ]
     ended = at_once(scene, orders)
     assert [one.code for one in ended] == [0] * 3, [one.stderr for one in ended]
