@@ -11,7 +11,7 @@ from pathlib import Path
 from distill_cli.artifacts.files import read_sealed_json
 from distill_cli.artifacts.keys import differences
 from distill_cli.errors import ArtifactError
-from distill_cli.soft_labels.label_set import IDENTITY, Block, LabelSet
+from distill_cli.soft_labels.label_set import IDENTITY, LOGITS, Block, LabelSet
 from distill_cli.soft_labels.shards import REMEDY
 
 
@@ -24,8 +24,8 @@ def explain_absence(labels: LabelSet, missing: list[Block]) -> str:
         labels.check_identity()
     except ArtifactError as error:
         return str(error).partition("; remove")[0]
-    stale = first_problem(labels, missing)
-    return f"{len(missing)} of {total} blocks of soft labels are not there" + (f" ({stale})" if stale else "")
+    why = first_problem(labels, missing) or f"the first: {_first_file(labels, missing[0])}"
+    return f"{len(missing)} of {total} blocks of soft labels are not there ({why})"
 
 
 def first_problem(labels: LabelSet, missing: list[Block]) -> str:
@@ -36,6 +36,11 @@ def first_problem(labels: LabelSet, missing: list[Block]) -> str:
             if shard.seal_path.exists() and (problem := shard.problem()):
                 return str(problem).removesuffix(f"; {REMEDY}")
     return ""
+
+
+def _first_file(labels: LabelSet, block: Block) -> Path:
+    """The seal that is missing; without it there are no rows, whatever lies beside it."""
+    return block.shard(next(iter(labels.unsealed(block)), LOGITS)).seal_path
 
 
 def _nearest(labels: LabelSet) -> str:

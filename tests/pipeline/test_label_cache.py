@@ -53,6 +53,14 @@ def test_more_views_run_the_teacher_on_the_new_ones_alone(made, monkeypatch):
     assert result.metrics["shards_written"] == 3  # blocks of 512
 
 
+def test_a_block_that_is_missing_is_named_by_its_first_file(made):
+    session = new_session(made, *SMALL, "views.count=7", "temperature=6")
+    with pytest.raises(
+        Exception, match=r"blocks of soft labels are not there \(the first: .*view-\d+/block-00000\.json\)"
+    ):
+        distill_stage.run(session)
+
+
 def test_embeddings_that_are_wanted_later_are_added_and_read_by_a_student(made):
     session = new_session(made, *SMALL, "soft_labels.embedding=true")
     assert gen_soft_labels.run(session).metrics["shards_written"] == 8
