@@ -7,6 +7,7 @@ float32. Rows of so few classes that float16 costs no more keep all logits that 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from distill_cli.soft_labels.encodings.structured import (
 KEPT = 6  # largest logits of a row, in float16
 
 
-class _Quantised:
+class _Quantised(ABC):
     """What `Int8` and `Int4` share: all but the levels and the codes."""
 
     shape: tuple[int, ...] = ()
@@ -72,12 +73,13 @@ class _Quantised:
         relative = self._restore(unpacked(self.dtype, rows, "levels").float(), codes)
         return Outputs(relative.scatter(1, unpacked(self.dtype, rows, "index").long(), kept) + largest)
 
+    @abstractmethod
     def _quantise(self, relative: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Levels (rows, levels) in float16, and a code for each class; those of `index` count for nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _restore(self, levels: Tensor, codes: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Float32 logits less the row's largest, (rows, classes)."""
 
     def _pack(self, codes: Tensor) -> Tensor:
         return codes
