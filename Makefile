@@ -14,7 +14,7 @@ install: $(READY) ## Create .venv and install distill-cli with its development t
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[dev]'
 	touch $@
 
 demo: $(READY) ## Distil a digit classifier: teacher, soft labels, student, baseline, report
