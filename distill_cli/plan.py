@@ -30,7 +30,7 @@ from distill_cli.schedules import values_of
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 
 _NO_DEFAULT: Any = object()
-FORMATS = {"teacher": 1, "soft_labels": 1, "student": 1, "evaluation": 1}
+FORMATS = {"teacher": 2, "soft_labels": 2, "student": 2, "evaluation": 1}
 NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
 OUTSIDE_THE_RECIPE = ("model", "seed", "checkpoint", "views")  # named on their own in an identity
 

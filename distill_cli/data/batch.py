@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from distill_cli.losses.cross_entropy import label_weight
+from distill_cli.losses.outputs import Outputs
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Batch:
     """Some samples, each in one view. A label of -1 means there is none.
 
     Where two samples are mixed into one view, `partner_labels` are the second one's and `share` is the first
-    one's part, in [0, 1]; both are None otherwise.
+    one's part, in [0, 1]; both are None otherwise. Much is made for several batches at once, as a longer batch
+    that is then cut.
     """
 
     inputs: Tensor  # (batch, channels, height, width), normalised float32
@@ -23,23 +26,49 @@ class Batch:
     view: Tensor  # (batch,), on the host
     partner_labels: Tensor | None = None  # (batch,)
     share: Tensor | None = None  # (batch,)
+    all_labelled: bool = False  # True: it is known, without a look at the device, that no label is missing
+    targets: Tensor | None = (
+        None  # (batch, classes), of mixed samples that are all labelled; rows add up to 1
+    )
     label_weight: Tensor | None = None  # (): what hard losses are averaged over; None: the labels here
+    teacher: Outputs | None = (
+        None  # what the teacher says of these views, where that was looked up beforehand
+    )
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def slice(self, start: int, stop: int) -> Batch:
+        """Rows [start, stop) as a batch of their own. Nothing is copied."""
+
+        def rows(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[start:stop]
+
+        return Batch(
+            inputs=self.inputs[start:stop],
+            labels=self.labels[start:stop],
+            index=self.index[start:stop],
+            view=self.view[start:stop],
+            partner_labels=rows(self.partner_labels),
+            share=rows(self.share),
+            all_labelled=self.all_labelled,
+            targets=rows(self.targets),
+            teacher=None if self.teacher is None else self.teacher.slice(start, stop),
+        )
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All rows, `size` at a time; the last batch may be smaller."""
+        if len(self) <= size:
+            yield self
+            return
+        for start in range(0, len(self), size):
+            yield self.slice(start, start + size)
+
     def part(self, start: int, stop: int) -> Batch:
         """Some rows of the batch, whose hard loss is averaged as if all rows were there."""
-        partner, share = self.partner_labels, self.share
-        weight = label_weight(self.labels, share)
-        if partner is not None and share is not None:
-            weight = weight + label_weight(partner, 1 - share)
-        return Batch(
-            self.inputs[start:stop],
-            self.labels[start:stop],
-            self.index[start:stop],
-            self.view[start:stop],
-            None if partner is None else partner[start:stop],
-            None if share is None else share[start:stop],
-            weight * (stop - start) / len(self),
-        )
+        if self.all_labelled:
+            return self.slice(start, stop)
+        weight = label_weight(self.labels, self.share)
+        if self.partner_labels is not None and self.share is not None:
+            weight = weight + label_weight(self.partner_labels, 1 - self.share)
+        return replace(self.slice(start, stop), label_weight=weight * (stop - start) / len(self))

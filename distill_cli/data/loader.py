@@ -1,22 +1,29 @@
 """From (sample, view) to batches on the device: pixels, mixing, normalisation, labels.
 
 The loader has no opinion on order: it yields what it is asked for, so that training, labelling and evaluation
-share it, and samples are always found by index.
+share it, and samples are always found by index. Where pixels are in memory, it makes a *stretch* of several
+batches at a time and cuts it, so that a step costs little more than its model; no row depends on the others.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from distill_cli.data.batch import Batch
-from distill_cli.data.pixels import open_pixels
-from distill_cli.data.splits import DataSet, Split
+from distill_cli.data.pixels import open_pixels, upload
+from distill_cli.data.splits import UNLABELLED, DataSet, Split
 from distill_cli.data.views.views import CLEAN, Draws, Integers, Views
+
+STRETCH_BYTES = {"cpu": 8e6, "cuda": 256e6}  # of a stretch: pixels, and whatever has a row of classes
+MOST_DRAWN = 1 << 16  # samples whose random numbers are drawn at a time
+
+Prepare = Callable[[Batch], Batch]
 
 
 class Loader:
@@ -31,54 +38,94 @@ class Loader:
         *,
         resident_bytes: float = 4e9,
         workers: int | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.size = len(split)
+        self.classes = len(data.classes)
         self.views = views
         self.device = device
+        self.memory_format = memory_format
         recipe = None if views is None else views.recipe
         workers = cores if workers is None else workers
         self.pixels = open_pixels(split, recipe, device, resident_bytes=resident_bytes, workers=workers)
         self.labels = torch.from_numpy(split.labels).to(device)
+        self.all_labelled = bool((split.labels != UNLABELLED).all())
         self.scale = 1 / (255 * _per_channel(data.std, device))
         self.shift = _per_channel(data.mean, device) / _per_channel(data.std, device)
+        self.row_bytes = 4 * math.prod(data.image_shape) + 8 * self.classes
 
     def clean(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """Samples [start, stop) in order, without augmentation. Only for a loader without views."""
         assert self.views is None, "this loader augments"
         index = np.arange(start, self.size if stop is None else stop)
         nothing = np.empty((len(index), 0), np.float32)
-        yield from self._batches(Draws(index, np.full_like(index, CLEAN), nothing), batch_size)
+        for stretch in self._stretches(Draws(index, np.full_like(index, CLEAN), nothing), batch_size):
+            yield from stretch.batches(batch_size)
 
-    def epoch(self, order: Integers, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """Samples in the given order, each in the view that belongs to the epoch."""
+    def epoch(
+        self, order: Integers, epoch: int, batch_size: int, prepare: Prepare = lambda stretch: stretch
+    ) -> Iterator[Batch]:
+        """Samples in the given order, each in the view that belongs to the epoch.
+
+        `prepare` is given each stretch before it is cut into batches.
+        """
         assert self.views is not None, "this loader does not augment"
-        yield from self.view(order, self.views.view_in_epoch(order, epoch), batch_size)
+        yield from self.view(order, self.views.view_in_epoch(order, epoch), batch_size, prepare)
 
-    def view(self, index: Integers, view: Integers, batch_size: int) -> Iterator[Batch]:
+    def view(
+        self,
+        index: Integers,
+        view: Integers,
+        batch_size: int,
+        prepare: Prepare = lambda stretch: stretch,
+    ) -> Iterator[Batch]:
         """The given views of the given samples."""
         assert self.views is not None, "this loader does not augment"
-        yield from self._batches(self.views.draw(index, view, self.size), batch_size)
+        drawn = max(1, MOST_DRAWN // batch_size) * batch_size
+        for start in range(0, len(index), drawn):
+            rows = slice(start, start + drawn)
+            draws = self.views.draw(index[rows], view[rows], self.size)
+            for stretch in self._stretches(draws, batch_size):
+                yield from prepare(stretch).batches(batch_size)
 
-    def _batches(self, draws: Draws, batch_size: int) -> Iterator[Batch]:
-        for number, (own, partner) in enumerate(self.pixels.batches(draws, batch_size)):
-            rows = slice(number * batch_size, (number + 1) * batch_size)
+    def _stretches(self, draws: Draws, batch_size: int) -> Iterator[Batch]:
+        size = self._stretch(batch_size)
+        for number, (own, partner) in enumerate(self.pixels.batches(draws, size)):
+            rows = slice(number * size, (number + 1) * size)
             yield self._batch(draws, rows, self._normalise(own), partner)
+
+    def _stretch(self, batch_size: int) -> int:
+        """Samples in a stretch: whole batches, as many as fit."""
+        if not self.pixels.is_resident:
+            return batch_size
+        fitting = STRETCH_BYTES.get(self.device.type, 8e6) / self.row_bytes
+        return max(1, int(fitting) // batch_size) * batch_size
 
     def _batch(self, draws: Draws, rows: slice, inputs: Tensor, partner: Tensor | None) -> Batch:
         index, view = torch.from_numpy(draws.index[rows]), torch.from_numpy(draws.view[rows])
-        labels = self.labels[index.to(self.device)]
+        labels = self._labels(draws.index[rows])
         if partner is None or self.views is None or self.views.mixing is None:
-            return Batch(inputs, labels, index, view)
+            return Batch(inputs, labels, index, view, all_labelled=self.all_labelled)
         assert draws.partner is not None and draws.share is not None and draws.mix is not None
-        share = torch.from_numpy(draws.share[rows]).to(self.device)
-        uniform = torch.from_numpy(draws.mix[rows]).to(self.device)
+        share, uniform = upload(draws.share[rows], self.device), upload(draws.mix[rows], self.device)
         mixed, share = self.views.mixing(inputs, self._normalise(partner), share, uniform)
-        partner_labels = self.labels[torch.from_numpy(draws.partner[rows]).to(self.device)]
-        return Batch(mixed, labels, index, view, partner_labels, share)
+        partners = self._labels(draws.partner[rows])
+        targets = self._targets(labels, partners, share) if self.all_labelled else None
+        return Batch(mixed, labels, index, view, partners, share, self.all_labelled, targets)
+
+    def _labels(self, index: Integers) -> Tensor:
+        return self.labels.index_select(0, upload(index, self.device))
+
+    def _targets(self, labels: Tensor, partners: Tensor, share: Tensor) -> Tensor:
+        """Each row has its label's share, and the rest for its partner's, (rows, classes)."""
+        targets = torch.zeros(len(labels), self.classes, device=self.device)
+        targets.scatter_(1, labels.unsqueeze(1), share.unsqueeze(1))
+        return targets.scatter_add_(1, partners.unsqueeze(1), 1 - share.unsqueeze(1))
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        return pixels.float().mul_(self.scale).sub_(self.shift)
+        normalised = pixels.float().mul_(self.scale).sub_(self.shift)
+        return normalised.contiguous(memory_format=self.memory_format)
 
 
 def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:

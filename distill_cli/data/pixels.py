@@ -26,11 +26,15 @@ Pair = tuple[Tensor, Tensor | None]  # own and partner's pictures, uint8 (batch,
 
 
 class PixelSource(Protocol):
+    is_resident: bool  # many pictures at once cost no more than one after the other
+
     def batches(self, draws: Draws, batch_size: int) -> Iterator[Pair]: ...
 
 
 class Resident:
     """The whole split as one uint8 tensor on the device; a batch is a gather."""
+
+    is_resident = True
 
     def __init__(self, split: Split, recipe: Recipe, device: torch.device) -> None:
         self.images = torch.from_numpy(_clean_pictures(split)).to(device)
@@ -47,15 +51,17 @@ class Resident:
             yield self._take(own, rows), None if partner is None else self._take(partner, rows)
 
     def _plan(self, index: np.ndarray, uniform: np.ndarray) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(index).to(self.device), torch.from_numpy(uniform).to(self.device)
+        return upload(index, self.device), upload(uniform, self.device)
 
     def _take(self, plan: tuple[Tensor, Tensor], rows: slice) -> Tensor:
         index, uniform = plan
-        return self.recipe(self.images[index[rows]], uniform[rows])
+        return self.recipe(self.images.index_select(0, index[rows]), uniform[rows])
 
 
 class Streamed:
     """Pictures decoded and augmented one by one, in worker processes that live as long as this object."""
+
+    is_resident = False
 
     def __init__(self, split: Split, recipe: Recipe, device: torch.device, workers: int) -> None:
         self.sampler = _Sampler()
@@ -122,6 +128,12 @@ class _Pictures(Dataset["Tensor | DataError"]):
         except DataError as error:
             return error
         return self.recipe(torch.from_numpy(picture)[None], torch.from_numpy(uniform)[None])[0]
+
+
+def upload(values: np.ndarray, device: torch.device) -> Tensor:
+    """On the device, without waiting for it."""
+    tensor = torch.from_numpy(values)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def open_pixels(

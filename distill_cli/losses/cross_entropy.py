@@ -21,6 +21,14 @@ class TeacherCrossEntropy:
         return F.cross_entropy(at_least_float32(student.logits), teacher.top_class)
 
 
+def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean over a batch that is labelled throughout, in nats.
+
+    `targets` are labels, (batch,), or rows of probabilities, (batch, classes).
+    """
+    return F.cross_entropy(at_least_float32(logits), targets, label_smoothing=label_smoothing)
+
+
 def hard_cross_entropy(
     logits: Tensor,
     labels: Tensor,
@@ -29,7 +37,7 @@ def hard_cross_entropy(
     share: Tensor | None = None,
     average_over: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy in nats, mean over what has a label.
+    """Cross-entropy in nats, mean over what has a label, wherever labels may be missing.
 
     Where two samples are mixed, each label counts by its sample's share: (batch,), 1 if None. A part of a
     batch is averaged over the weight that the whole batch says, `average_over`.

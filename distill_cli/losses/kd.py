@@ -7,7 +7,12 @@ the factor alpha means something else at every temperature; and a mean over clas
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from distill_cli.losses.outputs import Outputs
@@ -16,7 +21,33 @@ from distill_cli.losses.soften import log_probabilities, soften
 
 class KnowledgeDistillation:
     def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
+        if teacher.top is None and not teacher.logits.requires_grad:
+            log_teacher = log_probabilities(teacher.logits, temperature)
+            loss: Tensor = _MeanKl.apply(student.logits, log_teacher, temperature)
+            return loss
         return temperature**2 * softened_kl(student, teacher, temperature).mean()
+
+
+class _MeanKl(Function):
+    """The same loss with the gradient that one can write down, T / batch · (student's - teacher's probabilities).
+
+    A third of the operations that autograd would record; for small students these are most of a step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, log_teacher: Tensor, temperature: float) -> Tensor:
+        log_student, teacher = log_probabilities(logits, temperature), log_teacher.exp()
+        ctx.save_for_backward(log_student, teacher)
+        ctx.temperature, ctx.dtype = temperature, logits.dtype
+        kl = torch.sub(log_teacher, log_student).mul_(teacher).sum()
+        return kl.mul_(temperature**2 / len(logits))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+        log_student, teacher = ctx.saved_tensors
+        scale = outer * (ctx.temperature / len(teacher))
+        return log_student.exp().sub_(teacher).mul_(scale).to(ctx.dtype), None, None
 
 
 def softened_kl(student: Outputs, teacher: Outputs, temperature: float) -> Tensor:

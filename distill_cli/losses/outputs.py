@@ -34,6 +34,14 @@ class Outputs:
         """The most probable class, (batch,)."""
         return self.logits.argmax(dim=-1) if self.top is None else self.top.index[:, 0]
 
+    def slice(self, start: int, stop: int) -> Outputs:
+        """Rows [start, stop). Nothing is copied."""
+        return Outputs(
+            None if self.dense is None else self.dense[start:stop],
+            None if self.top is None else self.top.slice(start, stop),
+            None if self.embedding is None else self.embedding[start:stop],
+        )
+
     def double(self) -> Outputs:
         """In float64, for what measures and tests."""
         return Outputs(

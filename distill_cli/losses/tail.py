@@ -49,6 +49,10 @@ class Tail:
         excess = self.excess @ self.excess.new_tensor(at_nodes)
         return self.peak / temperature + excess + at_infinity * math.log(self.count)
 
+    def slice(self, start: int, stop: int) -> Tail:
+        """Rows [start, stop). Nothing is copied."""
+        return Tail(self.peak[start:stop], self.excess[start:stop], self.count)
+
     def double(self) -> Tail:
         """In float64."""
         return Tail(self.peak.double(), self.excess.double(), self.count)

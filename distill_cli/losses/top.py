@@ -22,6 +22,11 @@ class TopLogits:
         assert self.tail is not None, "all classes are among the k"
         return self.tail.log_sum_exp(temperature)
 
+    def slice(self, start: int, stop: int) -> TopLogits:
+        """Rows [start, stop). Nothing is copied."""
+        tail = None if self.tail is None else self.tail.slice(start, stop)
+        return TopLogits(self.index[start:stop], self.logits[start:stop], tail)
+
     def double(self) -> TopLogits:
         """In float64, for what measures and tests."""
         return TopLogits(self.index, self.logits.double(), None if self.tail is None else self.tail.double())

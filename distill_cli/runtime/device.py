@@ -1,7 +1,14 @@
-"""From `device`, `precision` and `compile` as written to what this machine does."""
+"""From `device`, `precision` and `compile` as written to what this machine does with this work.
+
+What `auto` comes to follows from the machine and from the size of the work alone, never from a stopwatch: the same
+command on the same machine must give the same bytes. docs/benchmarks.md has the measurements behind the numbers.
+"""
 
 from __future__ import annotations
 
+import math
+import os
+import shutil
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -10,15 +17,36 @@ from torch import nn
 
 from distill_cli.errors import ConfigError
 
+LEAST_MACS = 1_000_000  # of a forward pass, below which casting costs more than bfloat16 saves
+LEAST_STEPS_CUDA = 20_000  # compilation takes about a minute, and saves some milliseconds a step
+LEAST_MACS_AMX = 3e13  # of a training: about five minutes, of which compilation (25 s) saves a fifth
+MOST_GRAPHED_MACS = 1e11  # of a batch's forward pass: above it, a GPU is busy while the host launches kernels
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much is to be computed, as far as it is known."""
+
+    macs: float = math.inf  # multiply-adds of the forward pass of one sample
+    steps: int = 0  # of training; 0: nothing is trained
+    batch: int = 1  # samples in one step
+    parts: int = 1  # of a step, whose gradients are added up
+
+    @property
+    def training_macs(self) -> float:
+        """Forward once, backward twice as much."""
+        return 3 * self.macs * self.steps * self.batch if self.steps else 0.0
+
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how arithmetic happens in this process."""
+    """Where and how arithmetic happens for one model in this process."""
 
     device: torch.device
     dtype: torch.dtype  # of autocast; float32 is no autocast
     channels_last: bool
     compile: bool
+    graphs: bool = False  # compiled steps are replayed as CUDA graphs
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for a forward pass."""
@@ -38,21 +66,38 @@ class Runtime:
         """The model on this device, in this memory format."""
         return model.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload, no-any-return]
 
+    def compiled(self, model: nn.Module) -> nn.Module:
+        """What training calls in the model's place. Shapes are fixed; an epoch's last batch is a second one."""
+        if not self.compile:
+            return model
+        mode = "reduce-overhead" if self.graphs else "default"
+        return torch.compile(model, mode=mode, dynamic=False)  # type: ignore[return-value]
+
     def describe(self) -> dict[str, str]:
         return {
             "device": device_name(self.device),
             "precision": {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype],
             "memory_format": "channels_last" if self.channels_last else "contiguous",
-            "compile": str(self.compile).lower(),
+            "compile": "CUDA graphs" if self.compile and self.graphs else str(self.compile).lower(),
             "threads": str(torch.get_num_threads()),
         }
 
+    def __str__(self) -> str:
+        """`cpu (bf16, channels_last, 2 threads)`"""
+        found = self.describe()
+        extras = [found["precision"], found["memory_format"]]
+        extras += {"true": ["compiled"], "false": []}.get(found["compile"], [f"compiled, {found['compile']}"])
+        extras += [f"{found['threads']} threads"] if self.device.type == "cpu" else []
+        return f"{found['device']} ({', '.join(extras)})"
 
-def resolve(device: str, precision: str, compile: str) -> Runtime:  # noqa: A002 - the override's name
+
+def resolve(device: str, precision: str, compile: str, work: Work | None = None) -> Runtime:  # noqa: A002 - the override's name
     """Raises `ConfigError` where this machine has not what is asked for."""
-    where = _device(device)
-    dtype = _dtype(precision, where)
-    return Runtime(where, dtype, where.type == "cuda" or dtype != torch.float32, compile == "true")
+    where, work = _device(device), work or Work()
+    dtype = _dtype(precision, where, work)
+    pays = _pays_to_compile(where, work) if compile == "auto" else compile == "true"
+    graphs = where.type == "cuda" and work.parts == 1 and work.macs * work.batch <= MOST_GRAPHED_MACS
+    return Runtime(where, dtype, _is_channels_last(where, dtype), pays, pays and graphs)
 
 
 def device_name(device: torch.device) -> str:
@@ -76,14 +121,47 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
+def _dtype(precision: str, device: torch.device, work: Work) -> torch.dtype:
     if precision == "auto":
-        return _fastest_dtype(device)
+        return _fastest_dtype(device) if work.macs >= LEAST_MACS else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
 def _fastest_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where GPUs multiply it, float16 on older ones, float32 on a CPU."""
+    """bfloat16 where it is multiplied in hardware, float16 on older GPUs, float32 on older CPUs."""
     if device.type == "cpu":
-        return torch.float32
+        return torch.bfloat16 if _multiplies_bfloat16() else torch.float32
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def _multiplies_bfloat16() -> bool:
+    return _cpu_has("avx512_bf16") or _has_amx()
+
+
+def _has_amx() -> bool:
+    return _cpu_has("amx_tile")
+
+
+def _cpu_has(feature: str) -> bool:
+    """As torch sees it, which also asks the system whether the feature may be used."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is None:  # before torch 2.11
+        return bool(getattr(torch.cpu, f"_is_{feature}_supported", lambda: False)())
+    return bool(capabilities().get(feature, False))
+
+
+def _is_channels_last(device: torch.device, dtype: torch.dtype) -> bool:
+    """It makes convolutions in bfloat16 up to four times as fast, and most in float32 on a CPU 1.2 to 1.8 times."""
+    return device.type == "cpu" or dtype != torch.float32
+
+
+def _pays_to_compile(device: torch.device, work: Work) -> bool:
+    """Where the run is longer than the compilation by far. Without AMX a CPU gains nothing (measured)."""
+    if device.type == "cuda":
+        return work.steps >= LEAST_STEPS_CUDA
+    return _has_amx() and work.training_macs >= LEAST_MACS_AMX and _has_compiler()
+
+
+def _has_compiler() -> bool:
+    """Inductor writes C++ for a CPU."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++") if name)

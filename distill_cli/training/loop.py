@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from distill_cli.config.schema import Training
@@ -32,7 +32,7 @@ from distill_cli.runtime.signals import StopRequest
 from distill_cli.schedules import Schedule
 from distill_cli.training.checkpoints import load_checkpoint, save_checkpoint
 from distill_cli.training.meter import REMEDY, Meter
-from distill_cli.training.objectives import Objective
+from distill_cli.training.objectives import Logs, Objective
 from distill_cli.training.optimizers import build_optimizer
 
 ORDER, NOISE = 10, 11  # streams of the hash: order of samples, and torch's generators (dropout)
@@ -63,17 +63,18 @@ class Trainer:
     def __init__(self, run: TrainingRun) -> None:
         self.run, self.recipe = run, run.recipe
         self.model = run.runtime.place(run.model)
-        self.forward = torch.compile(self.model) if run.runtime.compile else self.model
+        self.forward = run.runtime.compiled(self.model)
         self.optimizer = build_optimizer(
             self.recipe.optimizer, self.model, decay_norm_and_bias=self.recipe.decay_norm_and_bias
         )
+        self.parameters = list(self.model.parameters())
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = run.runtime.scaler()
         self.average = _average(self.model, self.recipe.ema)
         self.meter = Meter()
         self.history: list[Record] = []
         self.step = 0
-        self.steps_per_epoch = _steps_per_epoch(run.loader.size, self.recipe.batch_size)
+        self.steps_per_epoch = steps_per_epoch(run.loader.size, self.recipe.batch_size)
 
     def train(self, stop: StopRequest, tracker: Tracker) -> nn.Module:
         """Train to the end of the last epoch, from the checkpoint if there is one.
@@ -82,6 +83,7 @@ class Trainer:
         `TrainingDiverged` where a loss is not finite.
         """
         saved_at = time.monotonic()
+        tracker.advance(0, note=_note(self.history, self.epoch, self.recipe.epochs))
         self.model.train()
         for batch in self._batches():
             self._step(batch)
@@ -113,17 +115,17 @@ class Trainer:
                 torch.manual_seed(int(hash64(self.recipe.seed, NOISE, self.epoch, 0, 1)[0]) >> 1)
             order = sample_order(self.recipe.seed, self.epoch, self.run.loader.size)
             rest = order[done * self.recipe.batch_size : self.steps_per_epoch * self.recipe.batch_size]
-            yield from self.run.loader.epoch(rest, self.epoch, self.recipe.batch_size)
+            prepare = self.run.objective.prepare
+            yield from self.run.loader.epoch(rest, self.epoch, self.recipe.batch_size, prepare)
 
     def _step(self, batch: Batch) -> None:
         """One optimizer step."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * self.run.lr_schedule(self.progress)
-        self.optimizer.zero_grad(set_to_none=True)
-        parts = [
-            self._backward(part, len(part) / len(batch)) for part in _cut(batch, self.recipe.accumulation)
-        ]
-        self.meter.add({name: sum(part[name] for part in parts) for name in parts[0]})  # type: ignore[misc]
+        for parameter in self.parameters:
+            parameter.grad = None
+        for part in _cut(batch, self.recipe.accumulation):
+            self.meter.add(self._backward(part, len(part) / len(batch)), len(part) / len(batch))
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
@@ -132,24 +134,26 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.model)
 
-    def _backward(self, batch: Batch, weight: float) -> dict[str, Tensor]:
+    def _backward(self, batch: Batch, weight: float) -> Logs:
         """Gradients of a batch, or of a part of one that counts `weight`."""
         with self.run.runtime.autocast():
             logits = self.forward(batch.inputs.contiguous(memory_format=self.run.runtime.memory_format))
         loss, logs = self.run.objective(Outputs(logits.float()), batch, self.progress)
         if self.recipe.l1:
             loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in self.model.parameters() if p.ndim >= 2)
-        self.scaler.scale(loss * weight).backward()  # type: ignore[no-untyped-call]
-        return {name: value * weight for name, value in {"loss": loss.detach(), **logs}.items()}
+        self.scaler.scale(loss if weight == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
+        return {"loss": loss.detach(), **logs}
 
     def _end_of_step(self, tracker: Tracker) -> None:
         self.step += 1
         ends_epoch = self.step % self.steps_per_epoch == 0
-        if ends_epoch or len(self.meter) >= SETTLE_EVERY:
+        if ends_epoch or self.step % SETTLE_EVERY == 0:
             self.meter.settle(self.step)
         if ends_epoch:
             self._end_of_epoch()
-        tracker.advance(note=_note(self.history, self.epoch, self.recipe.epochs))
+            tracker.advance(note=_note(self.history, self.epoch, self.recipe.epochs))
+        else:
+            tracker.advance()
 
     def _end_of_epoch(self) -> None:
         self._check_weights()
@@ -204,7 +208,7 @@ def sample_order(seed: int, epoch: int, samples: int) -> np.ndarray:
     return torch.randperm(samples, generator=generator).numpy()
 
 
-def _steps_per_epoch(samples: int, batch_size: int) -> int:
+def steps_per_epoch(samples: int, batch_size: int) -> int:
     """The last batch may be small, but not a single sample: batch norm has no variance for one."""
     full, rest = divmod(samples, batch_size)
     return full + (rest > 1 or full == 0)

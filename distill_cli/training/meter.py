@@ -19,13 +19,15 @@ class Meter:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.steps = 0
-        self._pending: list[Mapping[str, Tensor]] = []
+        self._names: list[str] = []
+        self._pending: list[Tensor] = []  # one after the other, in the order of names
+        self._weights: list[float] = []
 
-    def add(self, losses: Mapping[str, Tensor]) -> None:
-        self._pending.append(losses)
-
-    def __len__(self) -> int:
-        return len(self._pending)
+    def add(self, losses: Mapping[str, Tensor], weight: float = 1.0) -> None:
+        """Losses of a step, or of a part of one: the weights of its parts add up to 1."""
+        self._names = list(losses)
+        self._pending += losses.values()
+        self._weights.append(weight)
 
     def settle(self, next_step: int) -> None:
         """Add what is pending. Raises `TrainingDiverged` naming the first step that is not finite.
@@ -34,19 +36,24 @@ class Meter:
         """
         if not self._pending:
             return
-        names = list(self._pending[0])
-        rows = torch.stack(
-            [torch.stack([losses[name].float() for name in names]) for losses in self._pending]
-        )
-        first = next_step - len(self._pending)
+        values = torch.stack([value.float() for value in self._pending]).tolist()
+        step = next_step - round(sum(self._weights)) + 1
+        done = 0.0  # of that step
+        for number, weight in enumerate(self._weights):
+            row = values[number * len(self._names) : (number + 1) * len(self._names)]
+            self._add(row, weight, step)
+            done += weight
+            if done > 1 - 1e-6:
+                self.steps, step, done = self.steps + 1, step + 1, 0.0
         self._pending.clear()
-        for number, row in enumerate(rows.tolist()):
-            if not all(map(math.isfinite, row)):
-                shown = ", ".join(f"{name} {value:g}" for name, value in zip(names, row, strict=True))
-                raise TrainingDiverged(f"training diverged at step {first + number + 1} ({shown}); {REMEDY}")
-            for name, value in zip(names, row, strict=True):
-                self.sums[name] = self.sums.get(name, 0.0) + value
-            self.steps += 1
+        self._weights.clear()
+
+    def _add(self, row: list[float], weight: float, step: int) -> None:
+        if not all(map(math.isfinite, row)):
+            shown = ", ".join(f"{name} {value:g}" for name, value in zip(self._names, row, strict=True))
+            raise TrainingDiverged(f"training diverged at step {step} ({shown}); {REMEDY}")
+        for name, value in zip(self._names, row, strict=True):
+            self.sums[name] = self.sums.get(name, 0.0) + value * weight
 
     def means(self) -> dict[str, float]:
         return {name: total / self.steps for name, total in self.sums.items()}

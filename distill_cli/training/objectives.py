@@ -7,13 +7,14 @@ device. `CrossEntropy` is the teacher's and the baseline's; `Distillation` adds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from distill_cli.data.batch import Batch
-from distill_cli.losses.cross_entropy import hard_cross_entropy
+from distill_cli.losses.cross_entropy import cross_entropy, hard_cross_entropy
 from distill_cli.losses.outputs import Outputs
 from distill_cli.progress import Progress
 from distill_cli.schedules import Schedule
@@ -23,6 +24,10 @@ Logs = Mapping[str, Tensor]
 
 
 class Objective(Protocol):
+    def prepare(self, stretch: Batch) -> Batch:
+        """Look up what can be had for several batches at once. Rows, and their order, stay."""
+        ...
+
     def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]: ...
 
 
@@ -38,8 +43,19 @@ class CrossEntropy:
 
     label_smoothing: float = 0.0
 
+    def prepare(self, stretch: Batch) -> Batch:
+        return stretch
+
     def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]:
-        hard = hard_cross_entropy(
+        hard = self.loss(outputs, batch)
+        return hard, {"hard": hard.detach()}
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Mean over what has a label, ()."""
+        if batch.all_labelled:
+            targets = batch.labels if batch.targets is None else batch.targets
+            return cross_entropy(outputs.logits, targets, self.label_smoothing)
+        return hard_cross_entropy(
             outputs.logits,
             batch.labels,
             self.label_smoothing,
@@ -47,7 +63,6 @@ class CrossEntropy:
             batch.share,
             batch.label_weight,
         )
-        return hard, {"hard": hard.detach()}
 
 
 @dataclass(frozen=True)
@@ -60,8 +75,12 @@ class Distillation:
     temperature: Schedule
     alpha: Schedule
 
+    def prepare(self, stretch: Batch) -> Batch:
+        return replace(self.hard.prepare(stretch), teacher=self.teacher.ahead(stretch))
+
     def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]:
-        alpha = self.alpha(progress)
-        hard, _ = self.hard(outputs, batch, progress)
-        soft = self.soft(outputs, self.teacher(batch), batch.labels, self.temperature(progress))
-        return (1 - alpha) * hard + alpha * soft, {"hard": hard.detach(), "soft": soft.detach()}
+        teacher = self.teacher(batch) if batch.teacher is None else batch.teacher
+        hard = self.hard.loss(outputs, batch)
+        soft = self.soft(outputs, teacher, batch.labels, self.temperature(progress))
+        # (1 - alpha) · hard + alpha · soft in one operation
+        return torch.lerp(hard, soft, self.alpha(progress)), {"hard": hard.detach(), "soft": soft.detach()}

@@ -8,12 +8,19 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from distill_cli.config.targets import instantiate
+from distill_cli.config.targets import instantiate, parameters_of
+
+CHOICES = ("fused", "foreach", "differentiable")  # how an optimizer computes its step; it takes one at most
 
 
 def build_optimizer(spec: Mapping[str, Any], model: nn.Module, *, decay_norm_and_bias: bool) -> Optimizer:
-    """Any optimizer that takes parameter groups. Raises `ConfigError` where it refuses its arguments."""
-    optimizer: Optimizer = instantiate(spec, params=parameter_groups(model, decay_norm_and_bias))
+    """Any optimizer that takes parameter groups, fused where it can be: one pass over all weights.
+
+    Raises `ConfigError` where it refuses its arguments.
+    """
+    groups = parameter_groups(model, decay_norm_and_bias)
+    fused = {"fused": True} if _can_fuse(spec, model) else {}
+    optimizer: Optimizer = instantiate(spec, params=groups, **fused)
     return optimizer
 
 
@@ -25,3 +32,12 @@ def parameter_groups(model: nn.Module, decay_norm_and_bias: bool) -> list[dict[s
     matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
     vectors = [parameter for parameter in parameters if parameter.ndim < 2]
     return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _can_fuse(spec: Mapping[str, Any], model: nn.Module) -> bool:
+    """Torch's own optimizers say so by a parameter; what the config chose itself stays."""
+    target = str(spec.get("_target_", ""))
+    if not target.startswith("torch.optim.") or any(choice in spec for choice in CHOICES):
+        return False
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return "fused" in parameters_of(spec) and all(parameter.is_floating_point() for parameter in trained)

@@ -19,6 +19,10 @@ from distill_cli.soft_labels.reader import LabelReader
 
 
 class TeacherSource(Protocol):
+    def ahead(self, stretch: Batch) -> Outputs | None:
+        """What can be had for several batches at once without a bit of it changing; None: nothing."""
+        ...
+
     def __call__(self, batch: Batch) -> Outputs: ...
 
 
@@ -27,6 +31,9 @@ class CachedTeacher:
     """Rows of a label set."""
 
     labels: LabelReader
+
+    def ahead(self, stretch: Batch) -> Outputs:
+        return self.labels.outputs(stretch.index, stretch.view)
 
     def __call__(self, batch: Batch) -> Outputs:
         return self.labels.outputs(batch.index, batch.view)
@@ -39,6 +46,9 @@ class OnlineTeacher:
     model: nn.Module
     runtime: Runtime
     penultimate: Penultimate | None = None  # of the model, where embeddings are wanted
+
+    def ahead(self, stretch: Batch) -> None:
+        """Nothing: a forward pass rounds differently in batches of another size."""
 
     def __call__(self, batch: Batch) -> Outputs:
         assert not self.model.training, "a teacher in training mode drifts while the student learns"

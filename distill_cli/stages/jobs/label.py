@@ -10,6 +10,8 @@ import shutil
 import time
 from functools import cache
 
+from torch import nn
+
 from distill_cli.artifacts.claims import Claims
 from distill_cli.data.loader import Loader
 from distill_cli.errors import ResourceError
@@ -24,7 +26,6 @@ from distill_cli.soft_labels.writer import Labelled, Labeller, WriteBehind
 from distill_cli.stages.jobs.workplace import (
     clean_loader,
     memory_advice,
-    open_runtime,
     train_loader,
     trained_model,
 )
@@ -37,7 +38,6 @@ SECONDS_BETWEEN_LOOKS = 0.2  # at what other processes have done meanwhile
 
 def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
     """Make the missing blocks complete. How many this process wrote, and what the run resolved."""
-    runtime = open_runtime(plan)
     rows = sum(block.rows for block in missing)
     with (
         memory_advice("soft_labels.batch_size"),
@@ -45,13 +45,14 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
         Claims(plan.labels.place.claims) as claims,
         track("soft labels", rows, "rows") as tracker,
     ):
-        labeller = _labeller(plan, runtime, stop, tracker)
+        teacher, runtime = trained_model(plan, plan.config.teacher.model, plan.teacher)
+        labeller = _labeller(plan, teacher, runtime, stop, tracker)
         _check_space(plan, labeller, missing)
         with plan.labels.place.locked():  # for labels.json alone: blocks are claimed one by one
             claims.be_present()
             plan.labels.write_identity()
         counted = "1 block" if len(missing) == 1 else f"{len(missing)} blocks"
-        say(f"soft labels: {counted} with {rows:,} rows on {runtime.describe()['device']}")
+        say(f"soft labels: {counted} with {rows:,} rows on {runtime}")
         with WriteBehind() as disk:
             work = _Work(plan, runtime, labeller, claims, disk)
             left = missing
@@ -102,12 +103,13 @@ class _Work:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _labeller(plan: Plan, runtime: Runtime, stop: StopRequest, tracker: Tracker) -> Labeller:
+def _labeller(
+    plan: Plan, teacher: nn.Module, runtime: Runtime, stop: StopRequest, tracker: Tracker
+) -> Labeller:
     def on_batch(samples: int) -> None:
         tracker.advance(samples)
         stop.obey()
 
-    teacher = trained_model(plan, plan.config.teacher.model, plan.teacher, runtime)
     return Labeller(
         teacher,
         open_encoding(plan.config.soft_labels, len(plan.data.classes)),

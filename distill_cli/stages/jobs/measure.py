@@ -15,16 +15,15 @@ from distill_cli.models.cost import count_macs, count_parameters
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime
 from distill_cli.stages.ensure import Built
-from distill_cli.stages.jobs.workplace import clean_loader, memory_advice, open_runtime, trained_model
+from distill_cli.stages.jobs.workplace import clean_loader, memory_advice, trained_model
 from distill_cli.stages.result import finite_or_null
 
 Figures = dict[str, Any]
 
 
 def measure(plan: Plan, place: Place) -> Built:
-    runtime = open_runtime(plan)
     with memory_advice("evaluate.batch_size"):
-        models = _all_models(plan, runtime)
+        models, runtime = _all_models(plan)
     report = finite_or_null(
         {
             "schema": SCHEMA,
@@ -41,20 +40,21 @@ def measure(plan: Plan, place: Place) -> Built:
     return Built({"metrics": {**metrics, **report["comparison"]}}, runtime.describe())
 
 
-def _all_models(plan: Plan, runtime: Runtime) -> dict[str, Figures | None]:
+def _all_models(plan: Plan) -> tuple[dict[str, Figures | None], Runtime]:
+    """Their figures, and how the student was run."""
     config = plan.config
-    teacher, predictions = _one_model(plan, config.teacher.model, plan.teacher, runtime, None)
-    student, _ = _one_model(plan, config.student.model, plan.student, runtime, predictions)
+    teacher, predictions, _ = _one_model(plan, config.teacher.model, plan.teacher, None)
+    student, _, runtime = _one_model(plan, config.student.model, plan.student, predictions)
     baseline = None
     if plan.distils and plan.baseline.is_complete():
-        baseline, _ = _one_model(plan, config.student.model, plan.baseline, runtime, predictions)
-    return {"teacher": teacher, "student": student, "baseline": baseline}
+        baseline, _, _ = _one_model(plan, config.student.model, plan.baseline, predictions)
+    return {"teacher": teacher, "student": student, "baseline": baseline}, runtime
 
 
 def _one_model(
-    plan: Plan, spec: Mapping[str, Any], place: Place, runtime: Runtime, teacher: Predictions | None
-) -> tuple[Figures, Predictions]:
-    model, settings = trained_model(plan, spec, place, runtime), plan.config.evaluate
+    plan: Plan, spec: Mapping[str, Any], place: Place, teacher: Predictions | None
+) -> tuple[Figures, Predictions, Runtime]:
+    (model, runtime), settings = trained_model(plan, spec, place), plan.config.evaluate
     loader = clean_loader(plan, plan.data.test, runtime)
     predictions = predict_all(model, loader, runtime, settings.batch_size)
     figures = {
@@ -64,10 +64,11 @@ def _one_model(
         "validation_top1": read_manifest(place.directory)["metrics"].get("validation_top1"),
         "parameters": count_parameters(model),
         "macs": count_macs(model, plan.data.image_shape),
+        "precision": runtime.describe()["precision"],
         "file_bytes": (place.directory / WEIGHTS).stat().st_size,
         **(latency(model, plan.data.image_shape, runtime) if settings.latency else {}),
     }
-    return figures, predictions
+    return figures, predictions, runtime
 
 
 def _settings(plan: Plan, runtime: Runtime) -> dict[str, str]:

@@ -31,8 +31,10 @@ from distill_cli.stages.jobs.workplace import (
     memory_advice,
     new_model,
     open_runtime,
+    runtime_for,
     train_loader,
     trained_model,
+    training_runtime,
 )
 from distill_cli.training.loop import Record, Trainer, TrainingRun
 from distill_cli.training.objectives import CrossEntropy, Distillation, Objective
@@ -44,44 +46,45 @@ HISTORY = "history.json"  # one record an epoch
 def train_teacher(plan: Plan) -> Built:
     recipe = plan.config.teacher
     objective = CrossEntropy(recipe.label_smoothing)
-    return _train(plan, "teacher", plan.teacher, recipe, plan.teacher_views, objective, open_runtime(plan))
+    return _train(plan, "teacher", plan.teacher, recipe, plan.teacher_views, objective)
 
 
 def train_baseline(plan: Plan) -> Built:
     recipe = plan.config.student
     objective = CrossEntropy(recipe.label_smoothing)
-    return _train(plan, "baseline", plan.baseline, recipe, plan.config.views, objective, open_runtime(plan))
+    return _train(plan, "baseline", plan.baseline, recipe, plan.config.views, objective)
 
 
 def train_student(plan: Plan) -> Built:
-    config, runtime = plan.config, open_runtime(plan)
+    config = plan.config
     rehearse_loss(plan)
     objective = Distillation(
         hard=CrossEntropy(config.student.label_smoothing),
         soft=instantiate(config.loss),
-        teacher=_teacher_source(plan, runtime),
+        teacher=_teacher_source(plan),
         temperature=instantiate(config.temperature_schedule),
         alpha=instantiate(config.alpha_schedule),
     )
-    return _train(plan, "student", plan.student, config.student, config.views, objective, runtime)
+    return _train(plan, "student", plan.student, config.student, config.views, objective)
 
 
 def import_teacher(plan: Plan) -> Built:
     """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
-    config, runtime = plan.config.teacher, open_runtime(plan)
+    config = plan.config.teacher
     model = new_model(plan, config.model, config.seed, pretrained=False)
     load_weights(model, Path(str(config.checkpoint)))
+    runtime = runtime_for(plan, model)
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
 
 
-def _teacher_source(plan: Plan, runtime: Runtime) -> TeacherSource:
+def _teacher_source(plan: Plan) -> TeacherSource:
     config, spec = plan.config, plan.config.soft_labels
     if plan.teacher_is_online:
-        teacher = trained_model(plan, config.teacher.model, plan.teacher, runtime)
+        teacher, runtime = trained_model(plan, config.teacher.model, plan.teacher)
         return OnlineTeacher(teacher, runtime, Penultimate(teacher) if spec["embedding"] else None)
-    encoding = open_encoding(spec, len(plan.data.classes))
+    encoding, device = open_encoding(spec, len(plan.data.classes)), open_runtime(plan).device
     resident = str(spec["resident"]).lower()
-    reader = LabelReader(plan.labels, encoding, runtime.device, resident, config.trainer.resident_bytes)
+    reader = LabelReader(plan.labels, encoding, device, resident, config.trainer.resident_bytes)
     return CachedTeacher(reader)
 
 
@@ -92,14 +95,15 @@ def _train(
     recipe: Training,
     views: Mapping[str, Any],
     objective: Objective,
-    runtime: Runtime,
 ) -> Built:
     setting = "teacher" if role == "teacher" else "student"
     with memory_advice(f"{setting}.batch_size, or raise {setting}.accumulation"):
+        model = new_model(plan, recipe.model, recipe.seed)
+        runtime = training_runtime(plan, model, recipe)
         trainer = Trainer(
             TrainingRun(
                 recipe=recipe,
-                model=new_model(plan, recipe.model, recipe.seed),
+                model=model,
                 objective=objective,
                 lr_schedule=instantiate(recipe.lr_schedule),
                 loader=train_loader(plan, views, runtime),
@@ -119,12 +123,11 @@ def _train(
 
 def _announcement(role: str, plan: Plan, trainer: Trainer, resumed: bool) -> str:
     """One line: what is trained, how much, and what `auto` came to."""
-    runtime, recipe = trainer.run.runtime.describe(), trainer.recipe
+    recipe = trainer.recipe
     start = f", resumed in epoch {trainer.epoch + 1}" if resumed else ""
     return (
         f"{role}: {recipe.model.get('name', 'model')}, {count_parameters(trainer.model):,} parameters, "
-        f"{len(plan.data.train):,} samples × {recipe.epochs} epochs on {runtime['device']} "
-        f"({runtime['precision']}, {runtime['threads']} threads){start}"
+        f"{len(plan.data.train):,} samples × {recipe.epochs} epochs on {trainer.run.runtime}{start}"
     )
 
 

@@ -10,19 +10,35 @@ import torch
 from torch import nn
 
 from distill_cli.artifacts.store import Place, verified
+from distill_cli.config.schema import Training
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import Split
 from distill_cli.data.views.views import open_views
 from distill_cli.errors import ResourceError
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.build import build_model
+from distill_cli.models.cost import count_macs
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
-from distill_cli.runtime.device import Runtime, resolve
+from distill_cli.runtime.device import Runtime, Work, resolve
+from distill_cli.training.loop import steps_per_epoch
 
 
-def open_runtime(plan: Plan) -> Runtime:
-    return resolve(plan.config.device, plan.config.precision, plan.config.compile)
+def open_runtime(plan: Plan, work: Work | None = None) -> Runtime:
+    """Raises `ConfigError` where this machine has not what is asked for."""
+    return resolve(plan.config.device, plan.config.precision, plan.config.compile, work)
+
+
+def runtime_for(plan: Plan, model: nn.Module) -> Runtime:
+    """How this machine runs a model forward."""
+    return open_runtime(plan, Work(count_macs(model, plan.data.image_shape)))
+
+
+def training_runtime(plan: Plan, model: nn.Module, recipe: Training) -> Runtime:
+    """How this machine trains a model."""
+    steps = recipe.epochs * steps_per_epoch(len(plan.data.train), recipe.batch_size)
+    macs = count_macs(model, plan.data.image_shape)
+    return open_runtime(plan, Work(macs, steps, recipe.batch_size, recipe.accumulation))
 
 
 def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: bool = True) -> nn.Module:
@@ -31,11 +47,12 @@ def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: boo
     return build_model(spec, num_classes=classes, image_shape=shape, seed=seed, pretrained=pretrained)
 
 
-def trained_model(plan: Plan, spec: Mapping[str, Any], place: Place, runtime: Runtime) -> nn.Module:
-    """A model with the weights of an artefact, on the device, in eval mode."""
+def trained_model(plan: Plan, spec: Mapping[str, Any], place: Place) -> tuple[nn.Module, Runtime]:
+    """A model with the weights of an artefact, on the device, in eval mode; and how this machine runs it."""
     model = new_model(plan, spec, seed=0, pretrained=False)
+    runtime = runtime_for(plan, model)
     load_weights(model, verified(place.directory, WEIGHTS))
-    return runtime.place(model).eval()
+    return runtime.place(model).eval(), runtime
 
 
 def train_loader(plan: Plan, views: Mapping[str, Any], runtime: Runtime) -> Loader:
@@ -55,6 +72,7 @@ def _loader(plan: Plan, split: Split, runtime: Runtime, views: Mapping[str, Any]
         None if views is None else open_views(views, plan.data.image_shape[1:]),
         resident_bytes=trainer.resident_bytes,
         workers=trainer.workers,
+        memory_format=runtime.memory_format,
     )
 
 
