@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,9 @@ from torch import nn
 from distill_cli.errors import ConfigError
 
 LEAST_MACS = 1_000_000  # of a forward pass, below which casting costs more than bfloat16 saves
+LEAST_SHARED_MACS = (
+    5e6  # of a batch's forward pass, below which a second thread is waited for longer than it works
+)
 LEAST_STEPS_CUDA = 20_000  # compilation takes about a minute, and saves some milliseconds a step
 LEAST_MACS_AMX = 3e13  # of a training: about five minutes, of which compilation (25 s) saves a fifth
 MOST_GRAPHED_MACS = 1e11  # of a batch's forward pass: above it, a GPU is busy while the host launches kernels
@@ -47,6 +51,7 @@ class Runtime:
     channels_last: bool
     compile: bool
     graphs: bool = False  # compiled steps are replayed as CUDA graphs
+    threads: int = 1  # of the host's arithmetic
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for a forward pass."""
@@ -61,6 +66,25 @@ class Runtime:
     def scaler(self) -> torch.amp.GradScaler:
         """Loss scaling: at work for float16, a pass-through otherwise."""
         return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """This many threads meanwhile; a process has one such number, and the next model may want another."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def seed(self, number: int) -> None:
+        """Start torch's generators, of the host and of the device, from `number`.
+
+        `torch.manual_seed` would do the same in half a millisecond, and import the compiler's front end for it.
+        """
+        torch.default_generator.manual_seed(number)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed_all(number)
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on this device, in this memory format."""
@@ -79,7 +103,7 @@ class Runtime:
             "precision": {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype],
             "memory_format": "channels_last" if self.channels_last else "contiguous",
             "compile": "CUDA graphs" if self.compile and self.graphs else str(self.compile).lower(),
-            "threads": str(torch.get_num_threads()),
+            "threads": str(self.threads),
         }
 
     def __str__(self) -> str:
@@ -87,7 +111,7 @@ class Runtime:
         found = self.describe()
         extras = [found["precision"], found["memory_format"]]
         extras += {"true": ["compiled"], "false": []}.get(found["compile"], [f"compiled, {found['compile']}"])
-        extras += [f"{found['threads']} threads"] if self.device.type == "cpu" else []
+        extras += [f"{self.threads} thread{'s' * (self.threads > 1)}"] if self.device.type == "cpu" else []
         return f"{found['device']} ({', '.join(extras)})"
 
 
@@ -97,7 +121,9 @@ def resolve(device: str, precision: str, compile: str, work: Work | None = None)
     dtype = _dtype(precision, where, work)
     pays = _pays_to_compile(where, work) if compile == "auto" else compile == "true"
     graphs = where.type == "cuda" and work.parts == 1 and work.macs * work.batch <= MOST_GRAPHED_MACS
-    return Runtime(where, dtype, _is_channels_last(where, dtype), pays, pays and graphs)
+    return Runtime(
+        where, dtype, _is_channels_last(where, dtype), pays, pays and graphs, _threads(where, work)
+    )
 
 
 def device_name(device: torch.device) -> str:
@@ -153,6 +179,12 @@ def _cpu_has(feature: str) -> bool:
 def _is_channels_last(device: torch.device, dtype: torch.dtype) -> bool:
     """It makes convolutions in bfloat16 up to four times as fast, and most in float32 on a CPU 1.2 to 1.8 times."""
     return device.type == "cpu" or dtype != torch.float32
+
+
+def _threads(device: torch.device, work: Work) -> int:
+    """One for small work: threads meet after every operation, and where one is not scheduled the other spins."""
+    is_small = device.type == "cpu" and work.macs * work.batch < LEAST_SHARED_MACS
+    return 1 if is_small else torch.get_num_threads()
 
 
 def _pays_to_compile(device: torch.device, work: Work) -> bool:

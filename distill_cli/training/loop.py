@@ -82,6 +82,11 @@ class Trainer:
         Returns the model to keep, in eval mode. Raises `Interrupted` once the state is saved, and
         `TrainingDiverged` where a loss is not finite.
         """
+        with self.run.runtime.at_work():
+            self._train(stop, tracker)
+        return self.kept.eval()
+
+    def _train(self, stop: StopRequest, tracker: Tracker) -> None:
         saved_at = time.monotonic()
         tracker.advance(0, note=_note(self.history, self.epoch, self.recipe.epochs))
         self.model.train()
@@ -92,7 +97,6 @@ class Trainer:
                 self.save()
                 saved_at = time.monotonic()
                 stop.obey()
-        return self.kept.eval()
 
     @property
     def kept(self) -> nn.Module:
@@ -112,7 +116,7 @@ class Trainer:
         while self.epoch < self.recipe.epochs:
             done = self.step % self.steps_per_epoch
             if done == 0:
-                torch.manual_seed(int(hash64(self.recipe.seed, NOISE, self.epoch, 0, 1)[0]) >> 1)
+                self.run.runtime.seed(int(hash64(self.recipe.seed, NOISE, self.epoch, 0, 1)[0]) >> 1)
             order = sample_order(self.recipe.seed, self.epoch, self.run.loader.size)
             rest = order[done * self.recipe.batch_size : self.steps_per_epoch * self.recipe.batch_size]
             prepare = self.run.objective.prepare

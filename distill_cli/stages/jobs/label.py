@@ -45,7 +45,8 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
         Claims(plan.labels.place.claims) as claims,
         track("soft labels", rows, "rows") as tracker,
     ):
-        teacher, runtime = trained_model(plan, plan.config.teacher.model, plan.teacher)
+        batch_size = plan.config.soft_labels["batch_size"]
+        teacher, runtime = trained_model(plan, plan.config.teacher.model, plan.teacher, batch_size)
         labeller = _labeller(plan, teacher, runtime, stop, tracker)
         _check_space(plan, labeller, missing)
         with plan.labels.place.locked():  # for labels.json alone: blocks are claimed one by one
@@ -53,7 +54,7 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
             plan.labels.write_identity()
         counted = "1 block" if len(missing) == 1 else f"{len(missing)} blocks"
         say(f"soft labels: {counted} with {rows:,} rows on {runtime}")
-        with WriteBehind() as disk:
+        with runtime.at_work(), WriteBehind() as disk:
             work = _Work(plan, runtime, labeller, claims, disk)
             left = missing
             while left:

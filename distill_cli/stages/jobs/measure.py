@@ -54,9 +54,12 @@ def _all_models(plan: Plan) -> tuple[dict[str, Figures | None], Runtime]:
 def _one_model(
     plan: Plan, spec: Mapping[str, Any], place: Place, teacher: Predictions | None
 ) -> tuple[Figures, Predictions, Runtime]:
-    (model, runtime), settings = trained_model(plan, spec, place), plan.config.evaluate
-    loader = clean_loader(plan, plan.data.test, runtime)
-    predictions = predict_all(model, loader, runtime, settings.batch_size)
+    settings = plan.config.evaluate
+    model, runtime = trained_model(plan, spec, place, settings.batch_size)
+    with runtime.at_work():
+        predictions = predict_all(
+            model, clean_loader(plan, plan.data.test, runtime), runtime, settings.batch_size
+        )
     figures = {
         "artifact": place.name,
         **scores(predictions, settings.ece_bins),

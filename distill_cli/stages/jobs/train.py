@@ -73,14 +73,14 @@ def import_teacher(plan: Plan) -> Built:
     config = plan.config.teacher
     model = new_model(plan, config.model, config.seed, pretrained=False)
     load_weights(model, Path(str(config.checkpoint)))
-    runtime = runtime_for(plan, model)
+    runtime = runtime_for(plan, model, plan.config.evaluate.batch_size)
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
 
 
 def _teacher_source(plan: Plan) -> TeacherSource:
     config, spec = plan.config, plan.config.soft_labels
     if plan.teacher_is_online:
-        teacher, runtime = trained_model(plan, config.teacher.model, plan.teacher)
+        teacher, runtime = trained_model(plan, config.teacher.model, plan.teacher, config.student.batch_size)
         return OnlineTeacher(teacher, runtime, Penultimate(teacher) if spec["embedding"] else None)
     encoding, device = open_encoding(spec, len(plan.data.classes)), open_runtime(plan).device
     resident = str(spec["resident"]).lower()

@@ -29,9 +29,9 @@ def open_runtime(plan: Plan, work: Work | None = None) -> Runtime:
     return resolve(plan.config.device, plan.config.precision, plan.config.compile, work)
 
 
-def runtime_for(plan: Plan, model: nn.Module) -> Runtime:
+def runtime_for(plan: Plan, model: nn.Module, batch_size: int) -> Runtime:
     """How this machine runs a model forward."""
-    return open_runtime(plan, Work(count_macs(model, plan.data.image_shape)))
+    return open_runtime(plan, Work(count_macs(model, plan.data.image_shape), batch=batch_size))
 
 
 def training_runtime(plan: Plan, model: nn.Module, recipe: Training) -> Runtime:
@@ -47,10 +47,12 @@ def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: boo
     return build_model(spec, num_classes=classes, image_shape=shape, seed=seed, pretrained=pretrained)
 
 
-def trained_model(plan: Plan, spec: Mapping[str, Any], place: Place) -> tuple[nn.Module, Runtime]:
+def trained_model(
+    plan: Plan, spec: Mapping[str, Any], place: Place, batch_size: int
+) -> tuple[nn.Module, Runtime]:
     """A model with the weights of an artefact, on the device, in eval mode; and how this machine runs it."""
     model = new_model(plan, spec, seed=0, pretrained=False)
-    runtime = runtime_for(plan, model)
+    runtime = runtime_for(plan, model, batch_size)
     load_weights(model, verified(place.directory, WEIGHTS))
     return runtime.place(model).eval(), runtime
 
