@@ -1,13 +1,14 @@
 # Everything runs in .venv, which the first target that needs it creates; nothing else of the system is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+BENCHES := $(filter-out bare cifar_files common gpu limits peak textbook workloads,$(basename $(notdir $(wildcard benchmarks/*.py))))
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo test lint format bench bench-gpu clean
 
 help: ## Print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 install: $(READY) ## Create .venv and install distill-cli with its development tools
 
@@ -33,7 +34,10 @@ format: $(READY) ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## Measure; make bench NAME=startup for one of benchmarks/
-	@for script in $(if $(NAME),benchmarks/$(NAME).py,$(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))); do $(BIN)/python $$script || exit 1; done
+	@for name in $(or $(NAME),$(BENCHES)); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-gpu: $(READY) ## Measure on an NVIDIA GPU; without one it says so
+	@$(BIN)/python benchmarks/gpu.py
 
 clean: ## Remove .venv, caches and outputs; artifacts/ and data/ stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist outputs

@@ -28,14 +28,25 @@ def machine() -> dict[str, object]:
     }
 
 
-def report(name: str, figures: Figures) -> None:
-    """Print a table and write benchmarks/results/NAME.json."""
+def knob(name: str, default: int) -> int:
+    """The environment's BENCH_NAME: how much is measured, not what."""
+    return int(os.environ.get(f"BENCH_{name}", default))
+
+
+def report(name: str, figures: Figures, notes: Mapping[str, object] | None = None) -> None:
+    """Print a table and write benchmarks/results/NAME.json; `notes` are what was chosen, in words."""
     print("| what | n | median | min | max |\n|---|---:|---:|---:|---:|")
     for what, values in figures.items():
         numbers = " | ".join(_short(value) for value in (statistics.median(values), min(values), max(values)))
         print(f"| {what} | {len(values)} | {numbers} |")
+    for what, note in (notes or {}).items():
+        print(f"{what}: {note}")
     RESULTS.mkdir(exist_ok=True)
-    content = {"machine": machine(), "figures": {what: list(values) for what, values in figures.items()}}
+    content = {
+        "machine": machine(),
+        **({"notes": dict(notes)} if notes else {}),
+        "figures": {what: list(values) for what, values in figures.items()},
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -120,7 +120,9 @@ def _decode(file: Path | io.BytesIO, channels: int, max_pixels: int) -> Image:
 
     with _open(file, max_pixels) as picture:
         picture.load()
-        return _flat(ImageOps.exif_transpose(picture)).convert("L" if channels == 1 else "RGB")
+        ImageOps.exif_transpose(picture, in_place=True)
+        flat, mode = _flat(picture), "L" if channels == 1 else "RGB"
+        return flat if flat.mode == mode else flat.convert(mode)
 
 
 def _reason(error: Exception) -> str:
@@ -153,5 +155,6 @@ def _flat(picture: Image) -> Image:
 
 
 def _pixels(picture: Image) -> Pixels:
+    """(channels, height, width). In memory the channels of a pixel stay together, as what resizes it wants them."""
     values = np.array(picture, np.uint8)  # (height, width) or (height, width, channels)
-    return values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
+    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

@@ -95,6 +95,8 @@ class Transforms:
         self.resize = v2.functional.resize
 
     def __call__(self, images: Tensor, uniform: Tensor) -> Tensor:
+        if len(images) == 1:
+            return self._one(images[0], uniform[0])[None]
         return torch.stack([self._one(*pair) for pair in zip(images, uniform, strict=True)])
 
     def _one(self, image: Tensor, uniform: Tensor) -> Tensor:
