@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from distill_cli.errors import ConfigError
+from distill_cli.runtime.allocator import keep_freed_memory
 
 LEAST_MACS = 1_000_000  # of a forward pass, below which casting costs more than bfloat16 saves
 LEAST_SHARED_MACS = (
@@ -70,6 +71,8 @@ class Runtime:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """This many threads meanwhile; a process has one such number, and the next model may want another."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
