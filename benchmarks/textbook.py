@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
@@ -91,6 +93,30 @@ class Textbook:
                 seen += len(labels)
         assert np.isfinite(running), running
         return seen / (time.perf_counter() - started)
+
+
+class Apart:
+    """The loop in a process of its own, where nothing that the product sets for itself reaches it."""
+
+    def __init__(self, loop: Textbook) -> None:
+        context = get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(loop, other))
+        self.process.start()
+        other.close()
+
+    def rate(self) -> float:
+        self.connection.send(True)
+        return float(self.connection.recv())
+
+    def end(self) -> None:
+        self.connection.send(False)
+        self.process.join()
+
+
+def _serve(loop: Textbook, connection: Connection) -> None:
+    while connection.recv():
+        connection.send(loop.rate())
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 """What distilling costs: images a second of an epoch, against the loop of the textbooks and against the bare step.
 
-- textbook: the teacher beside the student in every step, see textbook.py, at its best number of workers
+- textbook: the teacher beside the student in every step, see textbook.py, at its best number of workers, in a
+  process of its own
 - bare student: forward, hard loss, backward and optimizer on a batch that lies ready; bare teacher: its forward
   pass
 - ours, cached: the product's trainer with stored logits and everything `auto`: views, labels, loss, optimizer,
   meters, progress; without the look at the validation part
 - ours, plain: the same student trained alone by the product, a new view in every epoch
 
-All in turn, in one process, on the first pictures of the data set; the soft labels are noise. `make bench
+All in turn on the first pictures of the data set; the soft labels are noise. `make bench
 NAME=training`. Knobs: BENCH_ROUNDS, BENCH_STEPS (of an epoch), BENCH_CASES (part of a name), BENCH_COMPILE=1
 (the bare step compiled as well), BENCH_WORDS (overrides for ours, "precision=bf16 compile=true").
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from bare import rate, ready_batch, student_step, teacher_step
 from common import Figures, in_turn, knob, ratios, report
-from textbook import Pictures, Textbook
+from textbook import Apart, Pictures, Textbook
 from workloads import (
     AUTO,
     ENDLESS,
@@ -97,7 +98,10 @@ def measure(case: Case, directory: Path, notes: dict[str, object]) -> Figures:
         measures["textbook"] = textbook.rate
     for warm_up in measures.values():
         warm_up()
-    return in_words(in_turn(ROUNDS, **measures))
+    found = in_turn(ROUNDS, **measures)
+    if case.has_textbook:
+        textbook.end()
+    return in_words(found)
 
 
 def bare_measures(case: Case, plan: Plan) -> dict[str, Callable[[], float]]:
@@ -113,7 +117,7 @@ def bare_measures(case: Case, plan: Plan) -> dict[str, Callable[[], float]]:
     }
 
 
-def best_textbook(case: Case, plan: Plan) -> tuple[Textbook, int]:
+def best_textbook(case: Case, plan: Plan) -> tuple[Apart, int]:
     """At the number of workers that was fastest in a short trial."""
     images, labels = pictures(case.data, SHORT * case.batch)
     device, config = open_runtime(plan).device, plan.config
@@ -121,12 +125,14 @@ def best_textbook(case: Case, plan: Plan) -> tuple[Textbook, int]:
     for workers in WORKERS:
         teacher, student = (new_model(plan, spec, 0) for spec in (config.teacher.model, config.student.model))
         data = Pictures(images, labels, config.views["padding"])
-        loop = Textbook.of(teacher, student, data, case.batch, workers, device)
+        loop = Apart(Textbook.of(teacher, student, data, case.batch, workers, device))
         loop.rate()
         found.append((max(loop.rate(), loop.rate()), workers, loop))
     print("textbook: " + ", ".join(f"{workers} workers {speed:.0f} images/s" for speed, workers, _ in found))
-    _, workers, loop = max(found, key=lambda one: one[0])
-    return loop, workers
+    found.sort(key=lambda one: one[0])
+    for _, _, slower in found[:-1]:
+        slower.end()
+    return found[-1][2], found[-1][1]
 
 
 def in_words(found: dict[str, list[float]]) -> Figures:

@@ -65,7 +65,8 @@ def _read(path: Path) -> Arrays:
 
 
 def _part(path: Path, arrays: Arrays, prefix: str) -> ArraySplit | None:
-    images, labels = arrays.get(f"{prefix}images"), arrays.get(f"{prefix}labels")
+    """Takes its arrays out of `arrays`: they are often copied, and may be most of the memory there is."""
+    images, labels = arrays.pop(f"{prefix}images", None), arrays.pop(f"{prefix}labels", None)
     if images is None and labels is None:
         return None
     if images is None or labels is None:

@@ -21,6 +21,7 @@ from distill_cli.config.targets import instantiate, parameters_of
 from distill_cli.data.holdout import LABELLED, VALIDATION, chosen, fraction, is_labelled, keys_of
 from distill_cli.data.splits import UNLABELLED, ArraySplit, DataSet, RawSets, Split
 from distill_cli.errors import ConfigError, DataError
+from distill_cli.runtime.shared import shared
 
 COMMON = ("validation", "labeled_fraction", "mean", "std")
 CHUNK = 1024  # pictures counted at a time
@@ -29,9 +30,22 @@ CHUNK = 1024  # pictures counted at a time
 def open_data(spec: Mapping[str, Any], root: Path, cache: Path | None = None) -> DataSet:
     """The data set that `spec` describes, with files under `root`.
 
+    One that is in memory is read once in a sweep, whatever happens to its files meanwhile: the jobs that are left
+    get what the first one got. Pictures in folders are looked for each time.
+
     `cache` is a directory where a source may keep what it knows of its files. Raises `ConfigError` on a bad
     value, `DataError` where the data is missing, malformed or leaves nothing to train or to test on.
     """
+    key = ("data", json.dumps(spec, sort_keys=True, default=repr), str(root.absolute()))
+    known: DataSet | None = shared.find(key)
+    if known is not None:
+        return known
+    data = _open(spec, root, cache)
+    sizes = [split.bytes for split in data.splits.values() if isinstance(split, ArraySplit)]
+    return shared.keep(key, sum(sizes), data) if len(sizes) == len(data.splits) else data
+
+
+def _open(spec: Mapping[str, Any], root: Path, cache: Path | None) -> DataSet:
     name = spec.get("name")
     if not isinstance(name, str) or not name:
         raise ConfigError("data.name is missing")

@@ -21,6 +21,7 @@ from distill_cli.data.splits import ArraySplit, Split
 from distill_cli.data.views.recipes import NoAugmentation, Recipe
 from distill_cli.data.views.views import Draws
 from distill_cli.errors import DataError
+from distill_cli.runtime.shared import shared
 
 Pair = tuple[Tensor, Tensor | None]  # own and partner's pictures, uint8 (batch, channels, height, width)
 
@@ -37,7 +38,7 @@ class Resident:
     is_resident = True
 
     def __init__(self, split: Split, recipe: Recipe, device: torch.device) -> None:
-        self.images = torch.from_numpy(_clean_pictures(split)).to(device)
+        self.images = _resident_pictures(split, device)
         self.recipe = recipe
         self.device = device
 
@@ -145,6 +146,15 @@ def open_pixels(
     if fits and (not recipe.whole_picture or (isinstance(split, ArraySplit) and workers == 0)):
         return Resident(split, recipe, device)
     return Streamed(split, recipe, device, workers)
+
+
+def _resident_pictures(split: Split, device: torch.device) -> Tensor:
+    """One tensor for all jobs of a sweep, never written to. On a CPU an array is its own: nothing is copied."""
+    if isinstance(split, ArraySplit) and device.type == "cpu":
+        return torch.from_numpy(_clean_pictures(split))
+    shape = split.clean(0).shape if len(split) else ()
+    key = ("pictures", split.digest(0, len(split)), shape, str(device))
+    return shared.get(key, _clean_bytes(split), lambda: torch.from_numpy(_clean_pictures(split)).to(device))
 
 
 def _clean_bytes(split: Split) -> int:

@@ -51,10 +51,11 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class ArraySplit:
-    """Pictures of one size, in memory."""
+    """Pictures of one size, in memory. The jobs of a sweep may share them: they are only ever read."""
 
     images: Pixels = field(repr=False)  # (samples, channels, height, width)
     labels: Labels = field(repr=False)  # (samples,)
+    _digests: dict[tuple[int, int], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         assert self.images.ndim == 4 and self.images.dtype == np.uint8, (self.images.shape, self.images.dtype)
@@ -70,10 +71,20 @@ class ArraySplit:
     clean = picture
 
     def digest(self, start: int, stop: int) -> str:
+        """Computed once: nobody writes to pictures."""
+        if (start, stop) not in self._digests:
+            self._digests[start, stop] = self._digest(start, stop)
+        return self._digests[start, stop]
+
+    def _digest(self, start: int, stop: int) -> str:
         pixels = np.ascontiguousarray(self.images[start:stop])
         digest = sha256(repr(pixels.shape).encode())
         digest.update(pixels.data)
         return digest.hexdigest()
+
+    @property
+    def bytes(self) -> int:
+        return self.images.nbytes + self.labels.nbytes
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> ArraySplit:
         return ArraySplit(self.images[keep], self.labels[keep])

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from distill_cli.hydra_app.job import ERROR, RESULT, Failure
 from distill_cli.runtime.console import complain, say
+from distill_cli.runtime.shared import shared
 
 
 class JobsFailed(SystemExit):
@@ -36,6 +37,7 @@ class Outcome(Callback):
         self.before = _records(Path(config.hydra.sweep.dir))  # the directory may hold an earlier sweep
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        shared.release()
         sweep = Path(config.hydra.sweep.dir)
         fresh = [path for path, time in _records(sweep).items() if self.before.get(path) != time]
         failures = sorted((_read(path) for path in fresh if path.name == ERROR), key=itemgetter("job"))

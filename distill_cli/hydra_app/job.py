@@ -21,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from distill_cli.artifacts.files import write_bytes, write_json
 from distill_cli.config.overrides import as_typed
 from distill_cli.errors import Interrupted
-from distill_cli.hydra_app.verdict import Verdict, describe, judge
+from distill_cli.hydra_app.verdict import Verdict, describe, is_out_of_memory, judge
 from distill_cli.runtime.console import complain, say
+from distill_cli.runtime.shared import shared
 
 ERROR, RESULT, TRACEBACK = "error.json", "result.json", "traceback.txt"
 
@@ -48,8 +49,7 @@ class Task:
             say(f"#{job.number} {' '.join(job.overrides)}".rstrip())
         job.begin()
         try:
-            stage = import_module(f"distill_cli.stages.{self.verb.replace('-', '_')}")
-            returned = stage.main(config, job.output)
+            returned = self._work(config, job)
             job.end()
         except (KeyboardInterrupt, Interrupted) as error:
             with suppress(OSError):
@@ -60,6 +60,18 @@ class Task:
                 traceback.print_exception(error)
             return job.fail(error)
         return returned
+
+    def _work(self, config: DictConfig, job: _Job) -> Any:
+        """The stage. A job of a sweep that runs out of memory has another go without what the others left there."""
+        stage = import_module(f"distill_cli.stages.{self.verb.replace('-', '_')}")
+        try:
+            with shared.during(job.number is not None):
+                return stage.main(config, job.output)
+        except Exception as error:
+            if not (is_out_of_memory(error) and shared.release()):
+                raise
+        say("out of memory; once more, without what the jobs of this sweep share")
+        return stage.main(config, job.output)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from distill_cli.hydra_app.callbacks import JobsFailed
 from distill_cli.hydra_app.complaints import explain, unknown_key
 from distill_cli.hydra_app.composition import PRIMARY, VERSION_BASE, config_dir, user_config
 from distill_cli.hydra_app.job import Task
+from distill_cli.hydra_app.recomposition import composing_once
 from distill_cli.hydra_app.verdict import judge
 from distill_cli.runtime.console import complain, discard, say
 from distill_cli.runtime.signals import EXIT_CODES
@@ -61,7 +62,7 @@ def _launch(task: Task, arguments: Arguments) -> None:
     main = hydra.main(str(config_dir()), PRIMARY, VERSION_BASE)(task)
     logging.raiseExceptions = False  # a reader that left (`--info | head`) is no reason for a traceback
     try:
-        with _argv(argv), _lazy_help_allowed(), env_override({FULL_ERROR: "1"}):
+        with _argv(argv), _lazy_help_allowed(), composing_once(), env_override({FULL_ERROR: "1"}):
             main()
     except Exception as error:
         complaint = explain(error, overrides)

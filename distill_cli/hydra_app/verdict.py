@@ -10,7 +10,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distill_cli.errors import DistillError, Interrupted
+from distill_cli.errors import DistillError, Interrupted, ResourceError
 from distill_cli.hydra_app.complaints import explain
 
 ERRNO_CODES = {
@@ -59,7 +59,7 @@ def describe(error: BaseException) -> str:
 
 
 def _judge_resources(error: BaseException) -> Verdict | None:
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return Verdict(6, OUT_OF_MEMORY)
     if type(error).__name__ == "TerminatedWorkerError":  # joblib's
         return Verdict(6, "a parallel job was killed, probably out of memory; lower hydra.launcher.n_jobs")
@@ -71,8 +71,10 @@ def _judge_resources(error: BaseException) -> Verdict | None:
     return None
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """By name and words, because torch is not imported here."""
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """By name and words, because torch is not imported here; also where it was the cause of another one."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
+    if isinstance(error, ResourceError):
+        return is_out_of_memory(error.__cause__)
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -12,6 +12,7 @@ import resource
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from distill_cli.errors import ArtifactError
+from distill_cli.runtime.shared import shared
 from distill_cli.soft_labels.shards import REMEDY, Seal, Shard
 
 MOST_FILES = 16_384  # open at a time
@@ -63,24 +65,30 @@ class Rows(Protocol):
 
 
 class ResidentRows:
-    """All rows in one tensor on the device."""
+    """All rows in one tensor on the device. The jobs of a sweep share it: it is only ever read."""
 
     def __init__(self, opened: Sequence[Opened], samples: int, row_bytes: int, device: torch.device) -> None:
-        rows = np.empty((sum(one.shard.rows for one in opened), row_bytes), np.uint8)
-        for one in opened:
-            with os.fdopen(one.descriptor(), "rb") as file:
-                content = file.read()
-            start, first = one.start(content), one.shard.view * samples + one.shard.start
-            rows[first : first + one.shard.rows].reshape(-1)[:] = np.frombuffer(
-                content, np.uint8, offset=start
-            )
-        word = next(word for word in WORDS if row_bytes % word.itemsize == 0)
+        sealed = sha256("".join(f"{one.shard.seal_path} {one.seal}\n" for one in opened).encode()).hexdigest()
+        key = ("rows", sealed, samples, row_bytes, str(device))
+        size = row_bytes * sum(one.shard.rows for one in opened)
         self.samples = samples
-        self.rows = torch.from_numpy(rows).view(word).to(device)
+        self.rows = shared.get(key, size, lambda: _read(opened, samples, row_bytes).to(device))
 
     def take(self, index: Tensor, view: Tensor) -> Tensor:
         position = (view * self.samples + index).to(self.rows.device)
         return self.rows.index_select(0, position).view(torch.uint8)
+
+
+def _read(opened: Sequence[Opened], samples: int, row_bytes: int) -> Tensor:
+    """All rows, in views of all samples, as the widest words that they are made of."""
+    rows = np.empty((sum(one.shard.rows for one in opened), row_bytes), np.uint8)
+    for one in opened:
+        with os.fdopen(one.descriptor(), "rb") as file:
+            content = file.read()
+        start, first = one.start(content), one.shard.view * samples + one.shard.start
+        rows[first : first + one.shard.rows].reshape(-1)[:] = np.frombuffer(content, np.uint8, offset=start)
+    word = next(word for word in WORDS if row_bytes % word.itemsize == 0)
+    return torch.from_numpy(rows).view(word)
 
 
 class FileRows:

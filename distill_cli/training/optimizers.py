@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from distill_cli.config.targets import instantiate, parameters_of
+from distill_cli.config.targets import TARGET, instantiate, locate, parameters_of
+from distill_cli.runtime.eager import spare_dynamo
 
 CHOICES = ("fused", "foreach", "differentiable")  # how an optimizer computes its step; it takes one at most
 
@@ -18,6 +19,7 @@ def build_optimizer(spec: Mapping[str, Any], model: nn.Module, *, decay_norm_and
 
     Raises `ConfigError` where it refuses its arguments.
     """
+    spare_dynamo(locate(str(spec.get(TARGET, ""))))
     groups = parameter_groups(model, decay_norm_and_bias)
     fused = {"fused": True} if _can_fuse(spec, model) else {}
     optimizer: Optimizer = instantiate(spec, params=groups, **fused)
@@ -36,7 +38,7 @@ def parameter_groups(model: nn.Module, decay_norm_and_bias: bool) -> list[dict[s
 
 def _can_fuse(spec: Mapping[str, Any], model: nn.Module) -> bool:
     """Torch's own optimizers say so by a parameter; what the config chose itself stays."""
-    target = str(spec.get("_target_", ""))
+    target = str(spec.get(TARGET, ""))
     if not target.startswith("torch.optim.") or any(choice in spec for choice in CHOICES):
         return False
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

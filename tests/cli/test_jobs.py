@@ -9,7 +9,15 @@ import pytest
 from command import within
 from omegaconf import MissingMandatoryValue, OmegaConf
 
-from distill_cli.errors import ArtifactError, DataError, GateFailed, Interrupted, TrainingDiverged
+from distill_cli.errors import (
+    ArtifactError,
+    DataError,
+    GateFailed,
+    Interrupted,
+    ResourceError,
+    TrainingDiverged,
+)
+from distill_cli.runtime.shared import shared
 
 
 @pytest.fixture
@@ -152,3 +160,30 @@ def test_the_log_has_times_and_the_console_has_not(stage, capsys, tmp_path):
     stage(lambda config, output: say("hello · 10 €"))
     assert within(capsys).line == "hello · 10 €"
     assert "INFO distill: hello · 10 €" in (output_of(tmp_path) / "distill.log").read_text(encoding="utf-8")
+
+
+def test_a_job_of_a_sweep_that_runs_out_of_memory_goes_on_without_what_is_shared(stage, capsys):
+    def main(config, output):
+        first_goes = shared.get("rows", 1, list)
+        first_goes.append(config.seed)
+        if config.seed == 1 and first_goes != [1]:
+            raise ResourceError("out of memory; lower x") from OutOfMemoryError("CUDA out of memory")
+        return float(config.seed)
+
+    stage(main)
+    ended = within(capsys, "-m", "seed=0,1,2")
+    assert ended.code == 0 and ended.err.count("out of memory; once more") == 1
+    assert "distill: error" not in ended.err
+    assert not shared.release(), "a sweep leaves something behind"
+
+
+@pytest.mark.parametrize("words", [("-m", "seed=0"), ("seed=0",)])
+def test_a_job_that_runs_out_of_memory_by_itself_fails_once(stage, capsys, words):
+    goes = []
+
+    def main(config, output):
+        goes.append(1)
+        raise MemoryError
+
+    stage(main)
+    assert within(capsys, *words).code == 6 and goes == [1]

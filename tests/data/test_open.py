@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from distill_cli.data.digits import load as load_digits
 from distill_cli.data.open import fingerprint, open_data
 from distill_cli.data.splits import ArraySplit, RawSets
 from distill_cli.errors import ConfigError, DataError
+from distill_cli.runtime.shared import shared
 
 DIGITS = {"name": "digits", "_target_": "distill_cli.data.digits.load"}
 ARRAYS = {"name": "mine", "_target_": "distill_cli.data.arrays.load", "file": "mine.npz"}
@@ -240,3 +242,58 @@ print([name for name in ("torch", "torchvision", "PIL", "hydra", "omegaconf") if
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_jobs_of_a_sweep_get_the_very_data_set_that_the_first_one_read(tmp_path):
+    write_arrays(tmp_path)
+    with shared.during(job_of_sweep=True):
+        first = open_data(ARRAYS, tmp_path)
+        before = fingerprint(first)
+        write_arrays(tmp_path, samples=100)
+    with shared.during(job_of_sweep=True):
+        second, other = open_data(dict(ARRAYS), tmp_path), open_data({**ARRAYS, "validation": 0.5}, tmp_path)
+        assert second is first and fingerprint(second) == before
+        assert len(other.validation) and other is not first
+    shared.release()
+    assert len(open_data(ARRAYS, tmp_path).train) < len(first.train)
+
+
+def test_what_happened_to_a_folder_is_seen_by_the_next_job(tmp_path):
+    write_pictures(tmp_path)
+    with shared.during(job_of_sweep=True):
+        before = len(open_data(FOLDER, tmp_path).train)
+        save_picture(tmp_path / "pictures" / "train" / "a" / "one_more.png", 5)
+        assert len(open_data(FOLDER, tmp_path).train) == before + 1
+
+
+def test_pictures_are_hashed_once_for_all_keys(tmp_path, monkeypatch):
+    data, hashed = open_data(DIGITS, tmp_path), []
+    digest = ArraySplit._digest
+    monkeypatch.setattr(ArraySplit, "_digest", lambda *which: hashed.append(which) or digest(*which))
+    assert fingerprint(data) == fingerprint(data)
+    assert data.train.digest(0, 8) == data.train.digest(0, 8) != data.train.digest(0, 9)
+    assert len(hashed) == 3 + 2
+
+
+def peak_of(opened) -> float:
+    """Most memory at a time while a data set is read, and its keys computed, in its own bytes."""
+    tracemalloc.start()
+    try:
+        data = opened()
+        fingerprint(data)
+        return tracemalloc.get_traced_memory()[1] / sum(split.bytes for split in data.splits.values())
+    finally:
+        tracemalloc.stop()
+
+
+def test_reading_arrays_takes_no_more_than_twice_their_memory(tmp_path):
+    images = np.zeros((20_000, 16, 16, 3), np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(20_000) % 4)
+    held_out = {"validation": 0.1, "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert peak_of(lambda: open_data({**ARRAYS, **held_out}, tmp_path)) < 2.1
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar100"])
+def test_reading_a_published_set_takes_no_more_than_twice_its_memory(real_data, name):
+    spec = {"name": name, "_target_": f"distill_cli.data.torchvision_sets.{name}", "validation": 0.1}
+    assert peak_of(lambda: open_data(spec, real_data)) < 2.1

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
-from torchvision.models import VisionTransformer
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torchvision.models import VisionTransformer, mobilenet_v2, resnet18
 
-from distill_cli.models.cost import count_macs, count_parameters
+from distill_cli.models.cost import COUNTED, count_macs, count_parameters
 
 
 def test_a_convolution_costs_one_multiply_add_per_weight_and_place() -> None:
@@ -41,3 +43,28 @@ def test_attention_is_counted_whether_or_not_the_weights_are_frozen() -> None:
 def test_a_network_that_works_in_place_on_its_input_is_counted():
     model = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 10))
     assert count_macs(model, (1, 8, 8)) == 640
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        resnet18(),
+        mobilenet_v2(),
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3, stride=2, dilation=2, groups=1), nn.ConvTranspose2d(4, 2, 3, stride=2)
+        ),
+        nn.Sequential(nn.Flatten(2), nn.Linear(1024, 8, bias=False), nn.LSTM(8, 5)),
+        nn.Sequential(nn.Flatten(2), nn.TransformerEncoderLayer(1024, 2, 16, batch_first=True)),
+    ],
+    ids=["resnet18", "mobilenet_v2", "transposed", "lstm", "transformer"],
+)
+def test_the_figure_is_that_of_torchs_own_counter(model):
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(torch.zeros(1, 3, 32, 32, requires_grad=True).clone())
+    assert count_macs(model, (3, 32, 32)) == counter.get_total_flops() // 2 > 0
+
+
+def test_whatever_torchs_counter_knows_is_noticed():
+    """Else it would be left out without a word."""
+    names = [str(operation).rpartition(".")[2] for operation in flop_registry]
+    assert names and all(any(word in name for word in COUNTED) for name in names)

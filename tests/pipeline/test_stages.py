@@ -102,6 +102,26 @@ def test_the_same_command_again_does_nothing_and_imports_no_torch(project):
     assert contents(directory / "artifacts", but=()) == before
 
 
+NOT_NEEDED = ("torch._dynamo", "torch._inductor", "sympy", "triton", "torchvision", "tensorboard")
+
+
+def test_training_without_a_compiler_imports_none_and_no_package_it_does_not_use(project):
+    directory, _ = project
+    code = (
+        "import atexit, sys\n"
+        f"found = lambda: [name for name in {NOT_NEEDED!r} if name in sys.modules]\n"
+        "atexit.register(lambda: print('NOT NEEDED', found(), file=sys.stderr))\n"
+        "from distill_cli.cli import app\n"
+        f"sys.argv = ['distill', 'distill', *{list(QUICK)!r}, 'seed=7', 'device=cpu', 'compile=false']\n"
+        "app()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=directory, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "student: built" in done.stderr, done.stderr
+    assert done.stderr.endswith("NOT NEEDED []\n")
+
+
 def test_load_model_gives_the_trained_student_ready_to_use(project):
     directory, _ = project
     result = result_of(directory, "run")

@@ -1,6 +1,8 @@
 """Hydra multirun over temperatures and seeds."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from tool import QUICK, contents, distill
@@ -58,6 +60,60 @@ def test_a_job_of_a_sweep_ends_with_the_bits_it_has_alone(swept, tmp_path):
     (alone,) = tmp_path.glob("artifacts/students/*/model.safetensors")
     (within,) = directory.glob(f"artifacts/students/{alone.parent.name}/model.safetensors")
     assert alone.read_bytes() == within.read_bytes()
+
+
+WATCHED = """
+import functools, hashlib, sys
+from distill_cli.cli import app
+from distill_cli.data import digits
+from distill_cli.runtime.shared import shared
+
+def counted(module, name):
+    made = getattr(module, name)
+    @functools.wraps(made)
+    def make(*args, **options):
+        print("MADE", name, file=sys.stderr)
+        return made(*args, **options)
+    setattr(module, name, make)
+
+counted(digits, "load")
+from distill_cli.soft_labels import rows
+counted(rows, "_read")
+
+def hashes():
+    for _, thing in shared._things.values():
+        arrays = (
+            [thing.numpy()] if hasattr(thing, "numpy")
+            else [array for split in thing.splits.values() for array in (split.images, split.labels)]
+        )
+        yield [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+
+keep, release, before = shared.keep, shared.release, []
+
+def keeping(key, size, thing):
+    keep(key, size, thing)
+    before.append(list(hashes())[-1])
+    return thing
+
+def releasing():
+    print("KEPT", len(before), "UNCHANGED", before == list(hashes()) != [], file=sys.stderr)
+    return release()
+
+shared.keep, shared.release = keeping, releasing
+app()
+"""
+
+
+def test_the_jobs_of_a_sweep_share_data_and_rows_and_leave_them_as_they_are(tmp_path):
+    for verb in ("train-teacher", "gen-soft-labels"):
+        assert distill(verb, *QUICK, cwd=tmp_path).returncode == 0
+    command = ["distill", "-m", "temperature=1,2", "seed=0,1", *QUICK]
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "4 jobs: 4 done, 0 failed" in done.stderr
+    assert done.stderr.count("MADE load") == 1 and done.stderr.count("MADE _read") == 1
+    assert "KEPT 2 UNCHANGED True" in done.stderr
 
 
 def test_joblib_runs_the_jobs_in_processes_of_their_own(tmp_path):

@@ -19,6 +19,7 @@ from distill_cli.errors import ArtifactError, ConfigError, TrainingDiverged
 from distill_cli.losses.outputs import Outputs
 from distill_cli.models.penultimate import Penultimate
 from distill_cli.runtime.device import resolve
+from distill_cli.runtime.shared import shared
 from distill_cli.soft_labels import rows as rows_module
 from distill_cli.soft_labels.encodings import Dense
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
@@ -451,6 +452,21 @@ def test_rows_stay_in_their_files_where_they_do_not_fit(tmp_path):
     write(labels, Teacher())
     small, large = (LabelReader(labels, dense(), CPU.device, "auto", limit) for limit in (479, 480))
     assert isinstance(small.logits, FileRows) and isinstance(large.logits, ResidentRows)
+
+
+def test_readers_of_a_sweep_hold_the_same_rows_until_a_shard_is_another_one(tmp_path):
+    labels = label_set(tmp_path)
+    write(labels, Teacher())
+    with shared.during(job_of_sweep=True):
+        first, second = reader(labels), reader(labels)
+        assert first.logits.rows is second.logits.rows
+        shutil.rmtree(labels.place.directory)
+        write(labels, Teacher(scale=2.0))
+        third = reader(labels)
+    index, view = torch.arange(20), torch.zeros(20, dtype=torch.long)
+    assert torch.allclose(third.outputs(index, view).logits, 2 * first.outputs(index, view).logits, rtol=1e-2)
+    shared.release()
+    assert reader(labels).logits.rows is not reader(labels).logits.rows
 
 
 def test_a_file_cut_while_rows_are_read_from_it_is_named(tmp_path):
