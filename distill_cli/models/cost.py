@@ -29,7 +29,7 @@ def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     some = next(model.parameters())
     picture = torch.zeros(1, *image_shape, device=some.device, dtype=some.dtype)
     # With a gradient to keep, attention takes no fused path that a counter cannot see into.
-    with _evaluating(model), torch.enable_grad():
+    with evaluating(model), torch.enable_grad():
         with _Products() as products:
             model(picture.requires_grad_().clone())
         if not products.others:
@@ -82,7 +82,8 @@ def _macs(name: str, arguments: Sequence[Any], result: Any) -> int | None:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In eval mode meanwhile; each module gets its own mode back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

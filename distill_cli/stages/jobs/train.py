@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from distill_cli.artifacts.files import write_bytes, write_json
@@ -39,6 +40,7 @@ from distill_cli.stages.jobs.workplace import (
 from distill_cli.training.loop import Record, Trainer, TrainingRun
 from distill_cli.training.objectives import CrossEntropy, Distillation, Objective
 from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
+from distill_cli.training.unseen_taps import zero_unseen_taps
 
 HISTORY = "history.json"  # one record an epoch
 
@@ -100,6 +102,8 @@ def _train(
     with memory_advice(f"{setting}.batch_size, or raise {setting}.accumulation"):
         model = new_model(plan, recipe.model, recipe.seed)
         runtime = training_runtime(plan, model, recipe)
+        if runtime.device.type == "cpu" and runtime.dtype != torch.float32:
+            zero_unseen_taps(model, plan.data.image_shape)
         trainer = Trainer(
             TrainingRun(
                 recipe=recipe,
