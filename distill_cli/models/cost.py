@@ -24,6 +24,13 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def count_layers(model: nn.Module) -> int:
+    """Convolutions and linear layers."""
+    return sum(
+        isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear) for module in model.modules()
+    )
+
+
 def count_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Multiply-adds of one forward pass, in eval mode, of one picture (channels, height, width)."""
     some = next(model.parameters())

@@ -19,7 +19,7 @@ from torch import nn
 from distill_cli.errors import ConfigError
 from distill_cli.runtime.allocator import keep_freed_memory
 
-LEAST_MACS = 1_000_000  # of a forward pass, below which casting costs more than bfloat16 saves
+LEAST_MACS = 300_000  # of a layer and sample, below which casting costs about what bfloat16 saves
 LEAST_SHARED_MACS = (
     5e6  # of a batch's forward pass, below which a second thread is waited for longer than it works
 )
@@ -33,6 +33,7 @@ class Work:
     """How much is to be computed, as far as it is known."""
 
     macs: float = math.inf  # multiply-adds of the forward pass of one sample
+    layers: int = 1  # that multiply: convolutions and linear layers
     steps: int = 0  # of training; 0: nothing is trained
     batch: int = 1  # samples in one step
     parts: int = 1  # of a step, whose gradients are added up
@@ -152,7 +153,7 @@ def _device(name: str) -> torch.device:
 
 def _dtype(precision: str, device: torch.device, work: Work) -> torch.dtype:
     if precision == "auto":
-        return _fastest_dtype(device) if work.macs >= LEAST_MACS else torch.float32
+        return _fastest_dtype(device) if work.macs >= LEAST_MACS * work.layers else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 

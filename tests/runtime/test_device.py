@@ -36,6 +36,12 @@ def test_auto_is_float32_for_a_model_too_small_to_be_cast(cpu_with):
     assert resolve("cpu", "auto", "auto", SMALL).dtype == torch.float32
 
 
+def test_many_thin_layers_are_small_however_many_they_are(cpu_with):
+    cpu_with("avx512_bf16")
+    assert resolve("cpu", "auto", "auto", Work(macs=2.5e6, layers=22)).dtype == torch.float32
+    assert resolve("cpu", "auto", "auto", Work(macs=2.5e6, layers=3)).dtype == torch.bfloat16
+
+
 def test_what_is_asked_for_wins_over_what_is_fast(cpu_with):
     cpu_with("avx512_bf16", "amx_tile")
     runtime = resolve("cpu", "fp32", "false", LARGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from distill_cli.data.views.views import open_views
 from distill_cli.errors import ResourceError
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.build import build_model
-from distill_cli.models.cost import count_macs
+from distill_cli.models.cost import count_layers, count_macs
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, Work, resolve
@@ -31,14 +32,18 @@ def open_runtime(plan: Plan, work: Work | None = None) -> Runtime:
 
 def runtime_for(plan: Plan, model: nn.Module, batch_size: int) -> Runtime:
     """How this machine runs a model forward."""
-    return open_runtime(plan, Work(count_macs(model, plan.data.image_shape), batch=batch_size))
+    return open_runtime(plan, replace(_work(plan, model), batch=batch_size))
 
 
 def training_runtime(plan: Plan, model: nn.Module, recipe: Training) -> Runtime:
     """How this machine trains a model."""
     steps = recipe.epochs * steps_per_epoch(len(plan.data.train), recipe.batch_size)
-    macs = count_macs(model, plan.data.image_shape)
-    return open_runtime(plan, Work(macs, steps, recipe.batch_size, recipe.accumulation))
+    work = replace(_work(plan, model), steps=steps, batch=recipe.batch_size, parts=recipe.accumulation)
+    return open_runtime(plan, work)
+
+
+def _work(plan: Plan, model: nn.Module) -> Work:
+    return Work(count_macs(model, plan.data.image_shape), count_layers(model))
 
 
 def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: bool = True) -> nn.Module:
