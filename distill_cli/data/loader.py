@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from distill_cli.data.batch import Batch
-from distill_cli.data.pixels import open_pixels, upload
+from distill_cli.data.pixels import open_pixels
 from distill_cli.data.splits import UNLABELLED, DataSet, Split
 from distill_cli.data.views.views import CLEAN, Draws, Integers, Views
+from distill_cli.runtime.device import upload
 
 STRETCH_BYTES = {"cpu": 8e6, "cuda": 256e6}  # of a stretch: pixels, and whatever has a row of classes
 MOST_DRAWN = 1 << 16  # samples whose random numbers are drawn at a time
@@ -108,14 +109,17 @@ class Loader:
         if partner is None or self.views is None or self.views.mixing is None:
             return Batch(inputs, labels, index, view, all_labelled=self.all_labelled)
         assert draws.partner is not None and draws.share is not None and draws.mix is not None
-        share, uniform = upload(draws.share[rows], self.device), upload(draws.mix[rows], self.device)
+        share, uniform = self._upload(draws.share[rows]), self._upload(draws.mix[rows])
         mixed, share = self.views.mixing(inputs, self._normalise(partner), share, uniform)
         partners = self._labels(draws.partner[rows])
         targets = self._targets(labels, partners, share) if self.all_labelled else None
         return Batch(mixed, labels, index, view, partners, share, self.all_labelled, targets)
 
     def _labels(self, index: Integers) -> Tensor:
-        return self.labels.index_select(0, upload(index, self.device))
+        return self.labels.index_select(0, self._upload(index))
+
+    def _upload(self, values: np.ndarray) -> Tensor:
+        return upload(torch.from_numpy(values), self.device)
 
     def _targets(self, labels: Tensor, partners: Tensor, share: Tensor) -> Tensor:
         """Each row has its label's share, and the rest for its partner's, (rows, classes)."""

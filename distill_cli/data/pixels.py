@@ -21,6 +21,7 @@ from distill_cli.data.splits import ArraySplit, Split
 from distill_cli.data.views.recipes import NoAugmentation, Recipe
 from distill_cli.data.views.views import Draws
 from distill_cli.errors import DataError
+from distill_cli.runtime.device import upload
 from distill_cli.runtime.shared import shared
 
 Pair = tuple[Tensor, Tensor | None]  # own and partner's pictures, uint8 (batch, channels, height, width)
@@ -52,7 +53,7 @@ class Resident:
             yield self._take(own, rows), None if partner is None else self._take(partner, rows)
 
     def _plan(self, index: np.ndarray, uniform: np.ndarray) -> tuple[Tensor, Tensor]:
-        return upload(index, self.device), upload(uniform, self.device)
+        return upload(torch.from_numpy(index), self.device), upload(torch.from_numpy(uniform), self.device)
 
     def _take(self, plan: tuple[Tensor, Tensor], rows: slice) -> Tensor:
         index, uniform = plan
@@ -129,12 +130,6 @@ class _Pictures(Dataset["Tensor | DataError"]):
         except DataError as error:
             return error
         return self.recipe(torch.from_numpy(picture)[None], torch.from_numpy(uniform)[None])[0]
-
-
-def upload(values: np.ndarray, device: torch.device) -> Tensor:
-    """On the device, without waiting for it."""
-    tensor = torch.from_numpy(values)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def open_pixels(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -45,8 +46,9 @@ class Tail:
                 f"soft_labels=top_k knows the rest of the classes from temperature=1 up, not at "
                 f"{temperature:g}; use soft_labels=float16 (or int8)"
             )
-        at_nodes, at_infinity = _weights(temperature, self.excess.shape[-1])
-        excess = self.excess @ self.excess.new_tensor(at_nodes)
+        excess, nodes = self.excess, self.excess.shape[-1]
+        at_nodes, at_infinity = _weights_there(temperature, nodes, excess.dtype, excess.device)
+        excess = excess @ at_nodes
         return self.peak / temperature + excess + at_infinity * math.log(self.count)
 
     def slice(self, start: int, stop: int) -> Tail:
@@ -70,6 +72,15 @@ def temperatures(nodes: int) -> list[float]:
 
 def _points(nodes: int) -> list[float]:
     return [(1 - math.cos(math.pi * j / (nodes - 1))) / 2 for j in range(nodes)]
+
+
+@lru_cache(maxsize=16)
+def _weights_there(
+    temperature: float, nodes: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, float]:
+    """The same on the device: a temperature that stays is copied there once, not in every step."""
+    at_nodes, at_infinity = _weights(temperature, nodes)
+    return torch.tensor(at_nodes, dtype=dtype, device=device), at_infinity
 
 
 def _weights(temperature: float, nodes: int) -> tuple[list[float], float]:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from distill_cli.errors import ConfigError
 from distill_cli.runtime.allocator import keep_freed_memory
@@ -128,6 +128,13 @@ def resolve(device: str, precision: str, compile: str, work: Work | None = None)
     return Runtime(
         where, dtype, _is_channels_last(where, dtype), pays, pays and graphs, _threads(where, work)
     )
+
+
+def upload(values: Tensor, device: torch.device) -> Tensor:
+    """From the host to the device, without waiting for it; what is there already stays as it is."""
+    if values.device.type == device.type:
+        return values
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def device_name(device: torch.device) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from distill_cli.losses.outputs import Outputs
+from distill_cli.runtime.device import upload
 from distill_cli.soft_labels.encodings import Encoding, row_bytes
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 from distill_cli.soft_labels.rows import FileRows, Opened, ResidentRows, Rows
@@ -41,10 +42,10 @@ class LabelReader:
 
     def outputs(self, index: Tensor, view: Tensor) -> Outputs:
         """The teacher's, on the device, for samples and views on the host."""
-        outputs = self.encoding.decode(self.logits.take(index, view).to(self.device))
+        outputs = self.encoding.decode(upload(self.logits.take(index, view), self.device))
         if self.embedding is None:
             return outputs
-        rows = self.embedding.take(index, view).to(self.device)
+        rows = upload(self.embedding.take(index, view), self.device)
         return replace(outputs, embedding=rows.view(torch.float16).float())
 
     def _open_embedding(self) -> Rows:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from distill_cli.errors import ArtifactError
+from distill_cli.runtime.device import upload
 from distill_cli.runtime.shared import shared
 from distill_cli.soft_labels.shards import REMEDY, Seal, Shard
 
@@ -75,7 +76,7 @@ class ResidentRows:
         self.rows = shared.get(key, size, lambda: _read(opened, samples, row_bytes).to(device))
 
     def take(self, index: Tensor, view: Tensor) -> Tensor:
-        position = (view * self.samples + index).to(self.rows.device)
+        position = upload(view * self.samples + index, self.rows.device)
         return self.rows.index_select(0, position).view(torch.uint8)
 
 

@@ -7,11 +7,10 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill_cli.data.loader import Loader
-from distill_cli.data.pixels import upload
 from distill_cli.data.views.views import open_views
 from distill_cli.losses.kd import KnowledgeDistillation
 from distill_cli.losses.outputs import Outputs
-from distill_cli.runtime.device import resolve
+from distill_cli.runtime.device import resolve, upload
 from distill_cli.schedules import Constant
 from distill_cli.training.loop import SETTLE_EVERY
 from distill_cli.training.objectives import CrossEntropy, Distillation
@@ -50,7 +49,7 @@ class Table:
 
     def ahead(self, stretch):
         self.asked += 1
-        view, index = (upload(rows.numpy(), self.rows.device) for rows in (stretch.view, stretch.index))
+        view, index = (upload(rows, self.rows.device) for rows in (stretch.view, stretch.index))
         return Outputs(self.rows[view, index])
 
     def __call__(self, batch):
