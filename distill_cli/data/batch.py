@@ -9,6 +9,7 @@ from torch import Tensor
 
 from distill_cli.losses.cross_entropy import label_weight
 from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,17 @@ class Batch:
         return len(self.labels)
 
     def slice(self, start: int, stop: int) -> Batch:
-        """Rows [start, stop) as a batch of their own. Nothing is copied."""
-
-        def rows(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[start:stop]
+        """Rows [start, stop) as a batch of their own."""
 
         return Batch(
-            inputs=self.inputs[start:stop],
+            inputs=rows_of(self.inputs, start, stop),
             labels=self.labels[start:stop],
             index=self.index[start:stop],
             view=self.view[start:stop],
-            partner_labels=rows(self.partner_labels),
-            share=rows(self.share),
+            partner_labels=None if self.partner_labels is None else self.partner_labels[start:stop],
+            share=None if self.share is None else self.share[start:stop],
             all_labelled=self.all_labelled,
-            targets=rows(self.targets),
+            targets=None if self.targets is None else self.targets[start:stop],
             teacher=None if self.teacher is None else self.teacher.slice(start, stop),
         )
 

@@ -40,13 +40,14 @@ class _MeanKl(Function):
         ctx.save_for_backward(log_student, teacher)
         ctx.temperature, ctx.dtype = temperature, logits.dtype
         kl = torch.sub(log_teacher, log_student).mul_(teacher).sum()
-        return kl.mul_(temperature**2 / len(logits))
+        ctx.rows = max(1, log_student.numel() // log_student.shape[-1])
+        return kl.mul_(temperature**2 / ctx.rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
         log_student, teacher = ctx.saved_tensors
-        scale = outer * (ctx.temperature / len(teacher))
+        scale = outer * (ctx.temperature / ctx.rows)
         return log_student.exp().sub_(teacher).mul_(scale).to(ctx.dtype), None, None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from distill_cli.errors import ConfigError
+from distill_cli.losses.rows import rows_of
 from distill_cli.losses.top import TopLogits
 
 
@@ -35,11 +36,11 @@ class Outputs:
         return self.logits.argmax(dim=-1) if self.top is None else self.top.index[:, 0]
 
     def slice(self, start: int, stop: int) -> Outputs:
-        """Rows [start, stop). Nothing is copied."""
+        """Rows [start, stop)."""
         return Outputs(
-            None if self.dense is None else self.dense[start:stop],
+            None if self.dense is None else rows_of(self.dense, start, stop),
             None if self.top is None else self.top.slice(start, stop),
-            None if self.embedding is None else self.embedding[start:stop],
+            None if self.embedding is None else rows_of(self.embedding, start, stop),
         )
 
     def double(self) -> Outputs:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from distill_cli.errors import ConfigError
+from distill_cli.losses.rows import rows_of
 
 HOTTEST = 20.0  # temperature of the last node; the first is 1
 BEYOND = (HOTTEST, HOTTEST / 2, HOTTEST / 3)  # with T = ∞ they carry a cubic in 1 / T above the last node
@@ -52,8 +53,8 @@ class Tail:
         return self.peak / temperature + excess + at_infinity * math.log(self.count)
 
     def slice(self, start: int, stop: int) -> Tail:
-        """Rows [start, stop). Nothing is copied."""
-        return Tail(self.peak[start:stop], self.excess[start:stop], self.count)
+        """Rows [start, stop)."""
+        return Tail(rows_of(self.peak, start, stop), rows_of(self.excess, start, stop), self.count)
 
     def double(self) -> Tail:
         """In float64."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from distill_cli.losses.rows import rows_of
 from distill_cli.losses.tail import Tail
 
 
@@ -23,9 +24,9 @@ class TopLogits:
         return self.tail.log_sum_exp(temperature)
 
     def slice(self, start: int, stop: int) -> TopLogits:
-        """Rows [start, stop). Nothing is copied."""
+        """Rows [start, stop)."""
         tail = None if self.tail is None else self.tail.slice(start, stop)
-        return TopLogits(self.index[start:stop], self.logits[start:stop], tail)
+        return TopLogits(rows_of(self.index, start, stop), rows_of(self.logits, start, stop), tail)
 
     def double(self) -> TopLogits:
         """In float64, for what measures and tests."""

@@ -7,6 +7,7 @@ a CPU begins with thousands of page faults: a tenth of the time of a resnet8x4 (
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -16,7 +17,9 @@ KEPT = (1 << 31) - 1  # bytes in all
 
 @cache
 def keep_freed_memory() -> bool:
-    """For the rest of this process. False where the C library is not glibc, and all stays as it is."""
+    """For the rest of this process. False where the C library is not glibc, or the user has told it otherwise."""
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # musl has none, Windows no such handle

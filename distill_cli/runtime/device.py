@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +28,7 @@ LEAST_SHARED_MACS = (
 )
 LEAST_STEPS_CUDA = 20_000  # compilation takes about a minute, and saves some milliseconds a step
 LEAST_MACS_AMX = 3e13  # of a training: about five minutes, of which compilation (25 s) saves a fifth
+SHAPES = 128  # compiled of one model class in a process
 MOST_GRAPHED_MACS = 1e11  # of a batch's forward pass: above it, a GPU is busy while the host launches kernels
 
 
@@ -98,6 +102,7 @@ class Runtime:
         """What training calls in the model's place. Shapes are fixed; an epoch's last batch is a second one."""
         if not self.compile:
             return model
+        _let_compile_many_shapes()
         mode = "reduce-overhead" if self.graphs else "default"
         return torch.compile(model, mode=mode, dynamic=False)  # type: ignore[return-value]
 
@@ -115,7 +120,7 @@ class Runtime:
         found = self.describe()
         extras = [found["precision"], found["memory_format"]]
         extras += {"true": ["compiled"], "false": []}.get(found["compile"], [f"compiled, {found['compile']}"])
-        extras += [f"{self.threads} thread{'s' * (self.threads > 1)}"] if self.device.type == "cpu" else []
+        extras += [counted_threads(self.threads)] if self.device.type == "cpu" else []
         return f"{found['device']} ({', '.join(extras)})"
 
 
@@ -128,6 +133,10 @@ def resolve(device: str, precision: str, compile: str, work: Work | None = None)
     return Runtime(
         where, dtype, _is_channels_last(where, dtype), pays, pays and graphs, _threads(where, work)
     )
+
+
+def counted_threads(threads: int | str) -> str:
+    return "1 thread" if int(threads) == 1 else f"{threads} threads"
 
 
 def upload(values: Tensor, device: torch.device) -> Tensor:
@@ -160,7 +169,7 @@ def _device(name: str) -> torch.device:
 
 def _dtype(precision: str, device: torch.device, work: Work) -> torch.dtype:
     if precision == "auto":
-        return _fastest_dtype(device) if work.macs >= LEAST_MACS * work.layers else torch.float32
+        return _fastest_dtype(device) if work.macs >= LEAST_MACS * max(1, work.layers) else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
@@ -201,10 +210,30 @@ def _threads(device: torch.device, work: Work) -> int:
 def _pays_to_compile(device: torch.device, work: Work) -> bool:
     """Where the run is longer than the compilation by far. Without AMX a CPU gains nothing (measured)."""
     if device.type == "cuda":
-        return work.steps >= LEAST_STEPS_CUDA
+        return work.steps >= LEAST_STEPS_CUDA and _has_triton(device)
     return _has_amx() and work.training_macs >= LEAST_MACS_AMX and _has_compiler()
 
 
+def _has_triton(device: torch.device) -> bool:
+    """Inductor writes triton for a GPU since Volta, which compiles its launcher with a C compiler."""
+    compilers = (os.environ.get("CC", ""), "gcc", "clang", "cc")
+    is_new = torch.cuda.get_device_capability(device) >= (7, 0)
+    return (
+        is_new and find_spec("triton") is not None and any(shutil.which(name) for name in compilers if name)
+    )
+
+
 def _has_compiler() -> bool:
-    """Inductor writes C++ for a CPU."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++") if name)
+    """Inductor writes C++ for a CPU, which includes Python's header."""
+    compilers = (os.environ.get("CXX", ""), "g++", "clang++")
+    has_header = Path(sysconfig.get_path("include"), "Python.h").is_file()
+    return has_header and any(shutil.which(name) for name in compilers if name)
+
+
+def _let_compile_many_shapes() -> None:
+    """A training has two shapes, a sweep many trainings; past 8 dynamo would go on without compiling, silently."""
+    from torch._dynamo import config
+
+    for limit in ("recompile_limit", "cache_size_limit"):  # today's name, and yesterday's
+        if hasattr(config, limit):
+            setattr(config, limit, max(getattr(config, limit), SHAPES))

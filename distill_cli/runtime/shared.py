@@ -45,7 +45,7 @@ class Shared:
                 return self.find(key)  # type: ignore[no-any-return]
             if not self.keeps:
                 return make()
-            self._make_room(size)
+            self._make_room(size, size)
             return self.keep(key, size, make())
 
     def find(self, key: Hashable) -> Any:
@@ -60,7 +60,7 @@ class Shared:
         """The thing itself, from now on to be found; for what has no size before it is made."""
         with self._lock:
             if self.keeps:
-                self._make_room(0)
+                self._make_room(size, 0)
                 self._things[key] = size, thing
             return thing
 
@@ -78,17 +78,20 @@ class Shared:
     def bytes(self) -> int:
         return sum(size for size, _ in self._things.values())
 
-    def _make_room(self, size: int) -> None:
-        while self._things and self._is_short(size):
+    def _make_room(self, size: int, missing: int) -> None:
+        while self._things and self._is_short(size, missing):
             self._things.popitem(last=False)
 
-    def _is_short(self, size: int) -> bool:
-        """Whether the new thing would leave less than a tenth of the machine, or the kept ones take half of it."""
+    def _is_short(self, size: int, missing: int) -> bool:
+        """Whether a thing of this size would leave less than a tenth of the machine, or all kept take half of it.
+
+        `missing` is how much of it is still to be allocated.
+        """
         memory = self._memory()
         if memory is None:
             return False
         available, total = memory
-        return available < size + total / 10 or self.bytes + size > total / 2
+        return available < missing + total / 10 or self.bytes + size > total / 2
 
 
 def machine_memory() -> tuple[int, int] | None:

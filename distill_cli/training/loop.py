@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from distill_cli.config.schema import Training
 from distill_cli.data.batch import Batch
@@ -30,6 +29,7 @@ from distill_cli.runtime.console import Tracker
 from distill_cli.runtime.device import Runtime
 from distill_cli.runtime.signals import StopRequest
 from distill_cli.schedules import Schedule
+from distill_cli.training.averages import WeightAverage
 from distill_cli.training.checkpoints import load_checkpoint, save_checkpoint
 from distill_cli.training.meter import REMEDY, Meter
 from distill_cli.training.objectives import Logs, Objective
@@ -70,7 +70,7 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = run.runtime.scaler()
-        self.average = _average(self.model, self.recipe.ema)
+        self.average = None if self.recipe.ema is None else WeightAverage(self.model, self.recipe.ema)
         self.meter = Meter()
         self.history: list[Record] = []
         self.step = 0
@@ -136,7 +136,7 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.average.update(self.model)
 
     def _backward(self, batch: Batch, weight: float) -> Logs:
         """Gradients of a batch, or of a part of one that counts `weight`."""
@@ -224,13 +224,6 @@ def _cut(batch: Batch, parts: int) -> list[Batch]:
         return [batch]
     edges = np.linspace(0, len(batch), max(1, min(parts, len(batch) // 2)) + 1).astype(int).tolist()
     return [batch.part(start, stop) for start, stop in pairwise(edges)]
-
-
-def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    if decay is None:
-        return None
-    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def _note(history: list[Record], epoch: int, epochs: int) -> str:

@@ -83,4 +83,5 @@ class Distillation:
         hard = self.hard.loss(outputs, batch)
         soft = self.soft(outputs, teacher, batch.labels, self.temperature(progress))
         # (1 - alpha) · hard + alpha · soft in one operation
-        return torch.lerp(hard, soft, self.alpha(progress)), {"hard": hard.detach(), "soft": soft.detach()}
+        total = torch.lerp(hard, soft.to(hard.dtype), self.alpha(progress))
+        return total, {"hard": hard.detach(), "soft": soft.detach()}

@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from distill_cli.config.targets import TARGET, instantiate, locate, parameters_of
+from distill_cli.config.targets import TARGET, instantiate, locate
 from distill_cli.runtime.eager import spare_dynamo
 
+FUSED = ("torch.optim.SGD", "torch.optim.Adam", "torch.optim.AdamW")
 CHOICES = ("fused", "foreach", "differentiable")  # how an optimizer computes its step; it takes one at most
 
 
@@ -37,9 +38,7 @@ def parameter_groups(model: nn.Module, decay_norm_and_bias: bool) -> list[dict[s
 
 
 def _can_fuse(spec: Mapping[str, Any], model: nn.Module) -> bool:
-    """Torch's own optimizers say so by a parameter; what the config chose itself stays."""
-    target = str(spec.get(TARGET, ""))
-    if not target.startswith("torch.optim.") or any(choice in spec for choice in CHOICES):
+    """These three can on every device; what the config chose itself stays."""
+    if spec.get(TARGET) not in FUSED or any(choice in spec for choice in CHOICES):
         return False
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return "fused" in parameters_of(spec) and all(parameter.is_floating_point() for parameter in trained)
+    return all(parameter.is_floating_point() for parameter in model.parameters() if parameter.requires_grad)

@@ -52,5 +52,6 @@ class OnlineTeacher:
 
     def __call__(self, batch: Batch) -> Outputs:
         assert not self.model.training, "a teacher in training mode drifts while the student learns"
-        logits = predict(self.model, batch.inputs, self.runtime)
+        with self.runtime.at_work():  # a large teacher is worth more threads than its student
+            logits = predict(self.model, batch.inputs, self.runtime)
         return Outputs(logits, embedding=None if self.penultimate is None else self.penultimate.take())

@@ -8,6 +8,7 @@ picture, as the last stages of a resnet18 on 8x8 pictures have it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +18,19 @@ from distill_cli.models.cost import evaluating
 
 def zero_unseen_taps(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Have their gradients set to zero in every backward pass; how many convolutions have such taps."""
-    guarded = 0
+    seen: dict[Tensor, Tensor] = {}  # by any use of these weights
     for convolution, size in _convolutions(model, image_shape):
-        seen = seen_taps(convolution, size)
-        if not seen.all() and convolution.weight.requires_grad:
-            seen = seen.to(convolution.weight.device)
-            convolution.weight.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient, seen=seen: torch.where(seen, gradient, 0)
-            )
-            guarded += 1
-    return guarded
+        weight, taps = convolution.weight, seen_taps(convolution, size)
+        seen[weight] = taps | seen[weight] if weight in seen else taps
+    unseen = [weight for weight, taps in seen.items() if not taps.all() and weight.requires_grad]
+    for weight in unseen:
+        hook = partial(_keep_seen, seen[weight].to(weight.device))
+        weight.register_hook(hook)  # type: ignore[no-untyped-call]
+    return len(unseen)
+
+
+def _keep_seen(taps: Tensor, gradient: Tensor) -> Tensor:
+    return torch.where(taps, gradient, 0)
 
 
 def seen_taps(convolution: nn.Conv2d, size: Sequence[int]) -> Tensor:
@@ -60,14 +64,17 @@ def _padding(convolution: nn.Conv2d, axis: int, reach: int) -> tuple[int, int]:
 def _convolutions(
     model: nn.Module, image_shape: tuple[int, int, int]
 ) -> Iterator[tuple[nn.Conv2d, tuple[int, ...]]]:
-    """Every convolution with zeros around, and the height and width that it is given."""
+    """Every convolution with zeros around, and the height and width that it is given, as often as it is called.
+
+    Only torch's own class: others may pad their pictures themselves before they convolve.
+    """
     found: list[tuple[nn.Conv2d, tuple[int, ...]]] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(module, nn.Conv2d)
         found.append((module, tuple(inputs[0].shape[-2:])))
 
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.padding_mode == "zeros"]
+    layers = [m for m in model.modules() if type(m) is nn.Conv2d and m.padding_mode == "zeros"]
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
     with evaluating(model), torch.no_grad():
         model(torch.zeros(1, *image_shape, device=next(model.parameters()).device))

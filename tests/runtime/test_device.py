@@ -105,3 +105,37 @@ def test_a_second_model_of_the_same_shape_does_not_compile_again():
     compiled = counters["stats"]["unique_graphs"]
     train_one()
     assert compiled == 2 and counters["stats"]["unique_graphs"] == compiled
+
+
+def test_every_shape_of_a_sweep_is_compiled_however_many_there_are(monkeypatch):
+    from torch._dynamo.utils import counters
+
+    real = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda model, mode, dynamic: real(model, backend="eager", dynamic=dynamic)
+    )
+    runtime = resolve("cpu", "fp32", "true")
+    counters.clear()
+    for width in range(2, 12):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(36, width), nn.ReLU(), nn.Linear(width, 3))
+        forward = runtime.compiled(runtime.place(model))
+        for rows in (8, 3):
+            forward(torch.randn(rows, 1, 6, 6)).sum().backward()
+    assert counters["stats"]["unique_graphs"] == 20
+
+
+def test_a_model_whose_layers_are_its_own_is_not_taken_for_large(cpu_with):
+    cpu_with("avx512_bf16")
+    assert resolve("cpu", "auto", "auto", Work(macs=2e3, layers=0)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("missing", ["triton", "gcc", "Volta"])
+def test_auto_does_not_compile_for_a_gpu_where_inductor_cannot(monkeypatch, missing):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(device, "find_spec", lambda name: None if missing == "triton" else object())
+    monkeypatch.setattr(device.shutil, "which", lambda name: None if missing == "gcc" else name)
+    capability = (6, 1) if missing == "Volta" else (9, 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert not device._pays_to_compile(gpu, LARGE)
+    monkeypatch.setattr(device, "_has_triton", lambda device: True)
+    assert device._pays_to_compile(gpu, LARGE)

@@ -22,12 +22,12 @@ def loader(device: str, mixing=None) -> Loader:
     return Loader(data().train, data(), torch.device(device), views)
 
 
-def gpu_trainer(directory, precision):
+def gpu_trainer(directory, precision, compiled="false", **changes):
     directory.mkdir(exist_ok=True)
-    worker = trainer(directory, network().cuda())
-    runtime = resolve("cuda", precision, "false", Work(steps=100, batch=16))
+    worker = trainer(directory, network().cuda(), **changes)
+    runtime = resolve("cuda", precision, compiled, Work(macs=1e6, steps=100, batch=16))
     worker.run = replace(worker.run, runtime=runtime, loader=loader("cuda"))
-    worker.scaler = runtime.scaler()
+    worker.scaler, worker.forward = runtime.scaler(), runtime.compiled(worker.model)
     return worker
 
 
@@ -57,3 +57,13 @@ def test_a_training_on_a_gpu_goes_on_where_it_stopped(tmp_path, precision):
     assert resumed.resume() and resumed.step == stopped.step
     for name, value in run(resumed).state_dict().items():
         torch.testing.assert_close(value, straight[name], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"accumulation": 2}, {"clip_norm": 1.0}], ids=str)
+def test_steps_replayed_as_cuda_graphs_train_as_eager_ones_do(tmp_path, changes):
+    """Evaluation of the same module between epochs included."""
+    eager = run(gpu_trainer(tmp_path / "eager", "fp32", **changes)).state_dict()
+    replayed = gpu_trainer(tmp_path / "replayed", "fp32", "true", **changes)
+    assert replayed.run.runtime.graphs
+    for name, value in run(replayed).state_dict().items():
+        torch.testing.assert_close(value, eager[name], rtol=1e-2, atol=1e-2)

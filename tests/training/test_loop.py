@@ -401,3 +401,36 @@ def test_the_history_has_a_record_for_each_epoch(tmp_path):
     assert [record["epoch"] for record in worker.history] == [1, 2, 3, 4]
     assert ["validation_top1" in record for record in worker.history] == [False, True, False, True]
     assert all({"loss", "hard", "lr"} <= record.keys() for record in worker.history)
+
+
+def test_a_resumed_epoch_has_the_same_bits_on_two_threads_with_rows_of_odd_length(tmp_path):
+    """Matrix products round by where their operands begin in memory."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        straight, stopped, resumed = (odd_trainer(tmp_path) for _ in range(3))
+        expected = weights(run(straight))
+        with pytest.raises(Interrupted):
+            run(stopped, StopAfter(1))
+        assert resumed.resume()
+        assert torch.equal(weights(run(resumed)), expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+def odd_trainer(tmp_path) -> Trainer:
+    """Batches of 6 pictures of 31x31 through a wide layer; all work is worth two threads."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 1, 31, 31), dtype=np.uint8)
+    split = ArraySplit(images, np.arange(60) % 3)
+    odd = DataSet("odd", ("a", "b", "c"), (0.3,), (0.2,), (1, 31, 31), split, split, split)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(961, 1200), nn.ReLU(), nn.Linear(1200, 3))
+    worker = trainer(tmp_path, model, batch_size=6, epochs=1)
+    views = open_views(
+        {"_target_": "distill_cli.data.views.recipes.NoAugmentation", "seed": 0, "count": 1}, (31, 31)
+    )
+    runtime = resolve("cpu", "fp32", "false")
+    worker.run = replace(worker.run, loader=Loader(split, odd, runtime.device, views), runtime=runtime)
+    worker.steps_per_epoch = 10
+    return worker

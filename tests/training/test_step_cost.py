@@ -1,5 +1,6 @@
 """What a step costs beyond its model, in what no clock is needed for: operations, and waits for the device."""
 
+import numpy as np
 import pytest
 import torch
 from test_loop import data, network, replace, trainer
@@ -7,6 +8,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from distill_cli.data.loader import Loader
+from distill_cli.data.splits import ArraySplit
 from distill_cli.data.views.views import open_views
 from distill_cli.losses.kd import KnowledgeDistillation
 from distill_cli.losses.outputs import Outputs
@@ -16,8 +18,21 @@ from distill_cli.training.loop import SETTLE_EVERY
 from distill_cli.training.objectives import CrossEntropy, Distillation
 
 CPU = resolve("cpu", "fp32", "false")
+MIXUP = {"_target_": "distill_cli.data.views.mixing.Mixup", "beta": 1.0}
 WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2")
-BATCH = 4
+BATCH = 16  # rows of 6x6 pictures and of 3 logits begin at multiples of 64 bytes: no batch needs a copy
+
+
+def twelve_batches():
+    pictures, labels = data().train.images, data().train.labels
+    return ArraySplit(np.tile(pictures, (4, 1, 1, 1))[: 12 * BATCH], np.tile(labels, 4)[: 12 * BATCH])
+
+
+def loader(device="cpu", mixing=None) -> Loader:
+    spec = {"_target_": "distill_cli.data.views.recipes.Shift", "pixels": 1, "seed": 0, "count": 3}
+    return Loader(
+        twelve_batches(), data(), torch.device(device), open_views({**spec, "mixing": mixing}, (6, 6))
+    )
 
 
 class Operations(TorchDispatchMode):
@@ -44,7 +59,7 @@ class Table:
     """A cached teacher: rows of logits by (view, sample). Notes how often it is asked."""
 
     def __init__(self) -> None:
-        self.rows = torch.randn(3, 50, 3)
+        self.rows = torch.randn(3, 12 * BATCH, 3)
         self.asked = 0
 
     def ahead(self, stretch):
@@ -65,11 +80,8 @@ def distillation(teacher=None) -> Distillation:
 def objective_trainer(tmp_path, objective, mixing=None, **changes):
     """A trainer of 12 steps an epoch."""
     worker = trainer(tmp_path, network(dropout=0.0), batch_size=BATCH, **changes)
-    worker.run = replace(worker.run, objective=objective)
-    if mixing:
-        spec = {"_target_": "distill_cli.data.views.recipes.Shift", "pixels": 1, "seed": 0, "count": 3}
-        views = open_views({**spec, "mixing": mixing}, (6, 6))
-        worker.run = replace(worker.run, loader=Loader(data().train, data(), CPU.device, views))
+    worker.run = replace(worker.run, objective=objective, loader=loader(mixing=mixing))
+    worker.steps_per_epoch = 12
     return worker
 
 
@@ -114,8 +126,7 @@ def test_distilling_adds_a_fixed_handful_of_operations_to_a_step(tmp_path):
 
 
 def test_mixing_adds_three_slices_and_a_cross_entropy_with_probabilities_to_a_step(tmp_path):
-    mixup = {"_target_": "distill_cli.data.views.mixing.Mixup", "beta": 1.0}
-    mixed = per_step(lambda n: len(operations(objective_trainer(tmp_path, distillation(), mixup), n).names))
+    mixed = per_step(lambda n: len(operations(objective_trainer(tmp_path, distillation(), MIXUP), n).names))
     plain = per_step(lambda n: len(operations(objective_trainer(tmp_path, distillation()), n).names))
     assert mixed - plain <= 3 + 6
 
@@ -139,14 +150,17 @@ def test_nothing_waits_for_the_device_between_log_points(tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_is_not_waited_for_inside_an_epoch(tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"clip_norm": 1.0}], ids=str)
+@pytest.mark.parametrize("mixing", [None, MIXUP], ids=["plain", "mixup"])
+def test_a_gpu_is_not_waited_for_inside_an_epoch(tmp_path, changes, mixing):
     cuda = resolve("cuda", "bf16", "false")
-    spec = {"_target_": "distill_cli.data.views.recipes.Shift", "pixels": 1, "seed": 0, "count": 3}
-    worker = trainer(tmp_path, network(dropout=0.0).to(cuda.device), batch_size=BATCH)
-    loader = Loader(data().train, data(), cuda.device, open_views(spec, (6, 6)))
+    worker = trainer(tmp_path, network().to(cuda.device), batch_size=BATCH, **changes)
     table = Table()
     table.rows = table.rows.to(cuda.device)
-    worker.run = replace(worker.run, loader=loader, objective=distillation(table), runtime=cuda)
+    worker.run = replace(
+        worker.run, loader=loader("cuda", mixing), objective=distillation(table), runtime=cuda
+    )
+    worker.steps_per_epoch = 12
     operations(worker, 3)  # libraries initialise themselves, which waits
     torch.cuda.set_sync_debug_mode("error")
     try:

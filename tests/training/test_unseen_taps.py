@@ -62,3 +62,33 @@ def test_a_model_that_fits_its_pictures_is_left_alone_and_keeps_its_modes():
     model[1].eval()
     assert zero_unseen_taps(model, (3, 8, 8)) == 0
     assert model.training and not model[1].training and not model[3].weight._backward_hooks
+
+
+class PadsItself(nn.Conv2d):
+    """As timm's Conv2dSame: pads in its own forward, and says padding=0."""
+
+    def forward(self, pictures):
+        return super().forward(nn.functional.pad(pictures, [1, 1, 1, 1]))
+
+
+def test_a_convolution_that_pads_itself_is_left_alone():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), PadsItself(4, 4, 3), nn.Flatten())
+    assert zero_unseen_taps(model, (3, 2, 2)) == 1  # the first one
+    assert not model[1].weight._backward_hooks
+
+
+class Twice(nn.Module):
+    """One convolution at two sizes: what the small picture does not show the large one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, pictures):
+        seen = self.convolution(pictures).mean((2, 3), keepdim=True)
+        return self.convolution(seen).flatten(1)
+
+
+def test_weights_that_are_used_twice_keep_what_either_use_sees():
+    assert zero_unseen_taps(Twice(), (3, 8, 8)) == 0
+    assert zero_unseen_taps(Twice(), (3, 1, 1)) == 1

@@ -13,7 +13,7 @@ from distill_cli.evaluation.report import SCHEMA, comparison, markdown
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.cost import count_macs, count_parameters
 from distill_cli.plan import Plan
-from distill_cli.runtime.device import Runtime
+from distill_cli.runtime.device import Runtime, counted_threads
 from distill_cli.stages.ensure import Built
 from distill_cli.stages.jobs.workplace import clean_loader, memory_advice, trained_model
 from distill_cli.stages.result import finite_or_null
@@ -60,6 +60,7 @@ def _one_model(
         predictions = predict_all(
             model, clean_loader(plan, plan.data.test, runtime), runtime, settings.batch_size
         )
+        timed = latency(model, plan.data.image_shape, runtime) if settings.latency else {}
     figures = {
         "artifact": place.name,
         **scores(predictions, settings.ece_bins),
@@ -69,7 +70,7 @@ def _one_model(
         "macs": count_macs(model, plan.data.image_shape),
         "precision": runtime.describe()["precision"],
         "file_bytes": (place.directory / WEIGHTS).stat().st_size,
-        **(latency(model, plan.data.image_shape, runtime) if settings.latency else {}),
+        **timed,
     }
     return figures, predictions, runtime
 
@@ -83,5 +84,5 @@ def _settings(plan: Plan, runtime: Runtime) -> dict[str, str]:
         "alpha": f"{config.alpha:g}",
         "seed": str(config.student.seed),
         "epoch": f"last of {config.student.epochs}",
-        "device": f"{machine['device']}, {machine['precision']}, {machine['threads']} threads",
+        "device": f"{machine['device']}, {machine['precision']}, {counted_threads(machine['threads'])}",
     }
