@@ -79,7 +79,8 @@ def loading(plan: Plan, workers: int) -> Figures:
     epochs = iter(range(1_000_000))
 
     def ours() -> float:
-        return images_per_second(epoch_of(loader, next(epochs), BATCH))
+        with open_runtime(plan).at_work():  # as every stage does
+            return images_per_second(epoch_of(loader, next(epochs), BATCH))
 
     def theirs() -> float:
         return images_per_second(bare)

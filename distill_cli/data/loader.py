@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from distill_cli.data.batch import Batch
 from distill_cli.data.pixels import open_pixels
 from distill_cli.data.splits import UNLABELLED, DataSet, Split
 from distill_cli.data.views.views import CLEAN, Draws, Integers, Views
-from distill_cli.runtime.device import upload
+from distill_cli.runtime.device import one_thread, upload
 
 STRETCH_BYTES = {"cpu": 8e6, "cuda": 256e6}  # of a stretch: pixels, and whatever has a row of classes
 MOST_DRAWN = 1 << 16  # samples whose random numbers are drawn at a time
@@ -41,14 +42,13 @@ class Loader:
         workers: int | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.size = len(split)
         self.classes = len(data.classes)
         self.views = views
         self.device = device
         self.memory_format = memory_format
         recipe = None if views is None else views.recipe
-        workers = cores if workers is None else workers
+        workers = default_workers(device) if workers is None else workers
         self.pixels = open_pixels(split, recipe, device, resident_bytes=resident_bytes, workers=workers)
         self.labels = torch.from_numpy(split.labels).to(device)
         self.all_labelled = bool((split.labels != UNLABELLED).all())
@@ -128,8 +128,15 @@ class Loader:
         return targets.scatter_add_(1, partners.unsqueeze(1), 1 - share.unsqueeze(1))
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        normalised = pixels.float().mul_(self.scale).sub_(self.shift)
-        return normalised.contiguous(memory_format=self.memory_format)
+        with nullcontext() if self.pixels.is_resident else one_thread():  # the other cores decode
+            normalised = pixels.float().mul_(self.scale).sub_(self.shift)
+            return normalised.contiguous(memory_format=self.memory_format)
+
+
+def default_workers(device: torch.device) -> int:
+    """Processes that decode pictures: one a core beside a GPU; on a CPU, whose cores train, one for four."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores // 4 if device.type == "cpu" else cores
 
 
 def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:

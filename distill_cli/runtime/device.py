@@ -75,15 +75,11 @@ class Runtime:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """This many threads meanwhile; a process has one such number, and the next model may want another."""
+        """With this many threads."""
         if self.device.type == "cpu":
             keep_freed_memory()
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with _threaded(self.threads):
             yield
-        finally:
-            torch.set_num_threads(before)
 
     def seed(self, number: int) -> None:
         """Start torch's generators, of the host and of the device, from `number`.
@@ -133,6 +129,22 @@ def resolve(device: str, precision: str, compile: str, work: Work | None = None)
     return Runtime(
         where, dtype, _is_channels_last(where, dtype), pays, pays and graphs, _threads(where, work)
     )
+
+
+@contextmanager
+def _threaded(threads: int) -> Iterator[None]:
+    """A process has one such number, and the next piece of work may want another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """For what shares its cores with other processes: threads that wait for one another spin."""
+    return _threaded(1)
 
 
 def counted_threads(threads: int | str) -> str:
