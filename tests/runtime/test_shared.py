@@ -121,3 +121,10 @@ def test_the_limit_of_a_container_counts_and_the_page_cache_does_not(tmp_path, m
 def test_a_system_without_these_files_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MEMINFO", tmp_path / "none")
     assert machine_memory() is None
+
+
+def test_what_is_kept_after_it_was_made_counts_as_well(store, machine):
+    """A data set, whose size nobody knew beforehand: together with it the rows would take half of the machine."""
+    store.get("rows", 30 * GIGABYTE, object)
+    store.keep("data", 30 * GIGABYTE, object())
+    assert "rows" not in store and "data" in store
