@@ -1,12 +1,17 @@
 """Shared by all tests: one thread a process, so that tests can run side by side and bytes repeat."""
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"  # also for the commands that tests start
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # tests in the background of a shell; commands would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
