@@ -1,5 +1,7 @@
 """The distillation objective: weights of its terms, and where the teacher's word comes from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -91,3 +93,32 @@ def test_an_online_teacher_stays_in_eval_mode_and_gets_no_gradient():
 def test_a_teacher_in_training_mode_is_refused():
     with pytest.raises(AssertionError, match="training mode drifts"):
         OnlineTeacher(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), CPU)(batch())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_loss_may_compute_in_another_precision(dtype):
+    def gap(student, teacher, labels, temperature):
+        return (student.logits.to(dtype) - teacher.logits.to(dtype)).square().mean()
+
+    logits = student_logits().requires_grad_()
+    distillation = Distillation(
+        CrossEntropy(), gap, lambda b: Outputs(teacher_logits()), Constant(1.0), Constant(0.5)
+    )
+    loss, _ = distillation(Outputs(logits), batch(), Progress(0, 10, 5))
+    loss.backward()
+    assert loss.dtype == torch.float32 and logits.grad.isfinite().all()
+
+
+def test_an_online_teacher_has_threads_of_its_own_beside_a_small_student():
+    used = []
+
+    class Counting(nn.Module):
+        def forward(self, pictures):
+            used.append(torch.get_num_threads())
+            return pictures.flatten(1)[:, :3]
+
+    source = OnlineTeacher(Counting().eval(), replace(CPU, threads=2))
+    with replace(CPU, threads=1).at_work():
+        source(batch())
+        assert torch.get_num_threads() == 1
+    assert used == [2]
