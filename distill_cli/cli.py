@@ -1,5 +1,5 @@
-"""The command line: five verbs, behind each of them whatever Hydra understands, and `cache`, which looks after
-what they made and has nothing to do with Hydra.
+"""The command line: verbs, behind each of them whatever Hydra understands; `compare` and `cache`, which look at and
+after what they made and have nothing to do with Hydra.
 
 Nothing here imports Hydra or torch before a verb runs: help and completion of verbs answer at once. Help is
 plain text, because Typer's rich help alone would take longer than all the rest.
@@ -8,6 +8,7 @@ plain text, because Typer's rich help alone would take longer than all the rest.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -67,6 +68,13 @@ def complete(ctx: typer.Context, incomplete: str) -> list[str]:
     from distill_cli.hydra_app.completion import complete_override
 
     return complete_override(ctx.params.get("overrides") or [], incomplete)
+
+
+COMPARE_OPTIONS = """\b
+What it takes:
+  PATH               a student, a report, a sweep's directory, or a pattern of them in quotes
+  --output DIR       where compare.csv, compare.md and compare.html go; default outputs/compare
+  --artifacts DIR    where teachers, baselines and reports lie; default $DISTILL_ARTIFACTS, or artifacts"""
 
 
 def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -190,16 +198,40 @@ def run(overrides: Overrides = None) -> None:
     _run("run", overrides)
 
 
+@app.command("export", **VERB)
+def export(overrides: Overrides = None) -> None:
+    """Write the student as ONNX, torch.export or for the Hub."""
+    _run("export", overrides)
+
+
+@app.command("lock", **VERB)
+def lock(overrides: Overrides = None) -> None:
+    """Pin every input and artefact in distill.lock.json."""
+    _run("lock", overrides)
+
+
+@app.command("compare", **CHORE, epilog=COMPARE_OPTIONS)
+def compare(words: Names = None) -> None:
+    """Put students side by side, in a table and a page."""
+    from distill_cli.comparison.command import run
+
+    _without_hydra(lambda: run(words or []))
+
+
 cache = typer.Typer(cls=Chores, help=CACHE_HELP, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cache, name="cache", short_help="List, check and remove artefacts.")
 
 
 def _look_after(chore: str, words: list[str] | None) -> None:
-    """What goes wrong ends as with the other verbs."""
     from distill_cli.cache.chores import run
 
+    _without_hydra(lambda: run(chore, words or []))
+
+
+def _without_hydra(work: Callable[[], None]) -> None:
+    """What goes wrong ends as with the other verbs."""
     try:
-        run(chore, words or [])
+        work()
     except (Exception, KeyboardInterrupt) as error:
         from distill_cli.hydra_app.verdict import judge  # Hydra takes 0.2 s that success need not pay
         from distill_cli.runtime.console import complain, discard

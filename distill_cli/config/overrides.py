@@ -16,6 +16,7 @@ ALIASES = {
     "student.lr_schedule": "lr_schedule@student.lr_schedule",
     "teacher.views": "views@teacher.views",
     "views.mixing": "mixing@views.mixing",
+    "format": "export.format",
 }
 TYPED = {hydra: typed for typed, hydra in ALIASES.items()}
 

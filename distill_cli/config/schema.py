@@ -92,6 +92,18 @@ class Evaluate:
     batch_size: int
     ece_bins: int
     latency: bool
+    pictures: int
+    diagnosis: int
+
+
+@dataclass
+class Export:
+    """What `distill export` writes; no other verb reads it."""
+
+    format: str
+    output: str | None
+    samples: int
+    tolerance: float
 
 
 @dataclass
@@ -106,6 +118,7 @@ class Gates:
     max_ece: float | None
     max_params: int | None
     max_latency_ms: float | None
+    reference: str | None
 
 
 @dataclass
@@ -137,6 +150,9 @@ class Config:
     trainer: Trainer
     evaluate: Evaluate
     gates: Gates
+    logger: Spec
+    lock: str | None
+    export: Export
     paths: Paths
 
     def __post_init__(self) -> None:
@@ -168,6 +184,9 @@ class Config:
         require(
             self.evaluate.ece_bins >= 1, "evaluate.ece_bins", self.evaluate.ece_bins, "must be at least 1"
         )
+        for field in ("pictures", "diagnosis"):
+            value = getattr(self.evaluate, field)
+            require(value >= 0, f"evaluate.{field}", value, "must be 0 or more")
         trainer = self.trainer
         are_workers = trainer.workers is None or trainer.workers >= 0
         require(are_workers, "trainer.workers", trainer.workers, "must be 0 or more, or null")

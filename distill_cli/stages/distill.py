@@ -37,7 +37,7 @@ def run(session: Session) -> StageResult:
 
         return train_student(plan)
 
-    result = ensure("distill", plan.student, student_inputs(plan), build)
+    result = ensure("distill", plan.student, student_inputs(plan), build, session.command("run"))
     say(summary("student", result))
     return result
 
@@ -51,7 +51,9 @@ def run_baseline(session: Session) -> StageResult:
 
         return train_baseline(plan)
 
-    result = ensure("distill", plan.baseline, {}, build)
+    result = ensure(
+        "distill", plan.baseline, {}, build, session.command("run" if plan.distils else "distill")
+    )
     say(summary("baseline", result))
     return result
 

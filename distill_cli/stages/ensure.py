@@ -27,8 +27,10 @@ class Built:
     resumed: bool = False
 
 
-def ensure(stage: str, place: Place, inputs: Mapping[str, str], build: Callable[[], Built]) -> StageResult:
-    """The stage's result, after building the artefact if it is not there."""
+def ensure(
+    stage: str, place: Place, inputs: Mapping[str, str], build: Callable[[], Built], command: str
+) -> StageResult:
+    """The stage's result, after building the artefact if it is not there. `command` makes it from nothing."""
     started = time.monotonic()
     if place.is_complete():
         return _up_to_date(stage, place, inputs)
@@ -44,7 +46,11 @@ def ensure(stage: str, place: Place, inputs: Mapping[str, str], build: Callable[
                 place.work.rmdir()
             raise
         seconds = {"total": time.monotonic() - started}
-        notes = {"seconds": seconds, "environment": {**describe_environment(), **built.environment}}
+        notes = {
+            "command": command,
+            "seconds": seconds,
+            "environment": {**describe_environment(), **built.environment},
+        }
         write_json(place.work / BUILD_NOTES, notes)
         place.publish(built.content)
     status = "resumed" if built.resumed else "built"

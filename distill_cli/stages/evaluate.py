@@ -42,7 +42,7 @@ def run(session: Session) -> StageResult:
         return measure(plan, place)
 
     place = plan.evaluation()
-    result = ensure("evaluate", place, _inputs(plan), build)
+    result = ensure("evaluate", place, _inputs(plan), build, session.command("run"))
     report = read_json(verified(place.directory, REPORT))
     verdicts = judge(plan.config.gates, report)
     show(terminal_table(report))

@@ -50,6 +50,6 @@ class Session:
             say(f"next: {self.command(verb, *more)}")
 
     def write_result(self, output: Path, document: Mapping[str, Any]) -> None:
-        """result.json, which also says which pictures were left out."""
+        """result.json, which also has the command, and which pictures were left out."""
         skipped = {"skipped": self.plan.skipped} if self.plan.skipped else {}
-        write_result(output, {**document, **skipped})
+        write_result(output, {**document, "command": self.command(document["stage"]), **skipped})

@@ -29,6 +29,6 @@ def run(session: Session) -> StageResult:
 
         return train_teacher(plan) if plan.config.teacher.checkpoint is None else import_teacher(plan)
 
-    result = ensure("train-teacher", plan.teacher, {}, build)
+    result = ensure("train-teacher", plan.teacher, {}, build, session.command("train-teacher"))
     say(summary("teacher", result))
     return result

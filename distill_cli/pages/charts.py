@@ -1,0 +1,99 @@
+"""Charts as SVG that is part of a page: it takes its colours and its font from there, in light and dark.
+
+matplotlib knows no CSS variables, so each of the page's colours is drawn as a colour that nothing else has, and given
+its name afterwards. Text stays text. Equal figures are equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# What a chart may use, and the page's name for it (see templates/base.html).
+INK, MUTED, GRID, PAPER = "#010101", "#010102", "#010103", "#010104"
+SERIES = ("#010111", "#010112", "#010113", "#010114", "#010115", "#010116", "#010117", "#010118")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")  # never colour alone
+NAMES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"} | {
+    colour: f"series-{number}" for number, colour in enumerate(SERIES, 1)
+}
+SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "distill-cli",
+    "font.size": 10,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.transparent": True,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Within it figures are made and written in the page's style; matplotlib's own settings stay as they were."""
+    import matplotlib
+
+    with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
+        yield
+
+
+def axes_of(
+    columns: int = 1, rows: int = 1, width: float = 7.0, height: float = 3.6
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `width` × `height` inches with its axes, row by row. No pyplot: nothing is kept behind it."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def series(number: int) -> dict[str, str]:
+    """Colour and marker of a line; they repeat after eight."""
+    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """The figure as an `<svg>` element.
+
+    `name` is unique on the page. `title` and `description` are what a screen reader says instead.
+    """
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    text = re.sub(r"font: ([^;\"]*?)([\d.]+px)[^;\"]*", r"font: \1\2 system-ui, sans-serif", text)
+    for colour, variable in NAMES.items():
+        text = text.replace(colour, f"var(--{variable})")
+    opening = text[: text.index(">") + 1]
+    view = re.search(r'viewBox="([^"]*)"', opening)
+    assert view is not None, "matplotlib writes a viewBox"
+    head = (
+        f'<svg role="img" aria-labelledby="{name}-title {name}-desc" viewBox="{view[1]}" '
+        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    )
+    return head + text[len(opening) :].strip()
