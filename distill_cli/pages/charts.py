@@ -1,7 +1,7 @@
 """Charts as SVG that is part of a page: it takes its colours and its font from there, in light and dark.
 
-matplotlib knows no CSS variables, so each of the page's colours is drawn as a colour that nothing else has, and given
-its name afterwards. Text stays text. Equal figures are equal bytes.
+matplotlib knows no CSS variables, so each of the page's colours is drawn as a colour that nothing else has, and
+given its name afterwards. Text stays text. Equal figures are equal bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a template and values to one HTML file that needs nothing else: no script, no font, no picture of elsewhere."""
+"""From a template and values to one HTML file that needs nothing else: no script, no font, no other file."""
 
 from __future__ import annotations
 
