@@ -85,7 +85,7 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
-    text = re.sub(r"font: ([^;\"]*?)([\d.]+px)[^;\"]*", r"font: \1\2 system-ui, sans-serif", text)
+    text = re.sub(r"font-family: [^;\"]*; ", "", text)  # the page's own
     for colour, variable in NAMES.items():
         text = text.replace(colour, f"var(--{variable})")
     opening = text[: text.index(">") + 1]
