@@ -1,13 +1,17 @@
-"""Thresholds a student must hold, for CI. No torch."""
+"""Thresholds a student must hold, for CI. No torch.
+
+A figure that was not measured misses its gate: CI must never pass because nobody looked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from distill_cli.config.schema import Gates
 from distill_cli.errors import GateFailed
+from distill_cli.evaluation.reference import Reference
 
 # What each gate looks at: a section of the report and a figure in it.
 FIGURES = {
@@ -20,6 +24,9 @@ FIGURES = {
     "max_params": ("student", "parameters"),
     "max_latency_ms": ("student", "latency_ms_b1_p50"),
 }
+REFERENCE = "reference"
+NO_BASELINE = "there is no baseline; distill run trains it"
+ROUNDING = 1e-9  # 0.93 - 0.90 is a little less than 0.03
 
 
 @dataclass(frozen=True)
@@ -27,24 +34,46 @@ class Verdict:
     """One gate, held against a report. `value` is None where the report has no such figure."""
 
     gate: str
-    threshold: float
+    threshold: float | str  # of the reference: its path
     value: float | None
     passed: bool
+    figure: str  # the value as people read it, or why there is none
+
+    @property
+    def override(self) -> str:
+        return f"gates.{self.gate}={self.threshold}"
+
+    @property
+    def outcome(self) -> str:
+        return f"{'passed' if self.passed else 'failed'} ({self.figure})"
 
     def __str__(self) -> str:
-        value = "not measured" if self.value is None else f"{self.value:g}"
-        return f"gates.{self.gate}={self.threshold:g}: {'passed' if self.passed else 'failed'} ({value})"
+        return f"{self.override}: {self.outcome}"
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def judge(gates: Gates, report: Mapping[str, Any]) -> list[Verdict]:
-    """A verdict for each gate that is set."""
-    thresholds = {field.name: getattr(gates, field.name) for field in fields(gates)}
-    return [
-        _verdict(gate, threshold, report) for gate, threshold in thresholds.items() if threshold is not None
+def judge(
+    gates: Gates,
+    report: Mapping[str, Any],
+    reference: Reference | None = None,
+    no_baseline: str = NO_BASELINE,
+) -> list[Verdict]:
+    """A verdict for each gate that is set. `no_baseline` says why there is none, where there is none."""
+    thresholds = {gate: getattr(gates, gate) for gate in FIGURES}
+    verdicts = [
+        _verdict(gate, threshold, report, no_baseline)
+        for gate, threshold in thresholds.items()
+        if threshold is not None
     ]
+    return verdicts if reference is None else [*verdicts, _no_worse_than(reference, report)]
+
+
+def lines(verdicts: list[Verdict]) -> list[str]:
+    """A line each, with the outcomes below one another."""
+    width = max((len(verdict.override) for verdict in verdicts), default=0) + 1
+    return [f"{verdict.override + ':':<{width}} {verdict.outcome}" for verdict in verdicts]
 
 
 def hold(verdicts: list[Verdict]) -> None:
@@ -54,11 +83,39 @@ def hold(verdicts: list[Verdict]) -> None:
         raise GateFailed("; ".join(failed))
 
 
-def _verdict(gate: str, threshold: float, report: Mapping[str, Any]) -> Verdict:
+def _verdict(gate: str, threshold: float, report: Mapping[str, Any], no_baseline: str) -> Verdict:
     section, figure = FIGURES[gate]
     found = report["comparison"] if section == "comparison" else report["models"][section]
     value = found.get(figure)
     if value is None:
-        return Verdict(gate, threshold, None, passed=False)
-    passed = value >= threshold if gate.startswith("min_") else value <= threshold
-    return Verdict(gate, threshold, value, passed)
+        reason = _why_not_measured(gate, report, no_baseline)
+        return Verdict(gate, threshold, None, passed=False, figure=f"not measured: {reason}")
+    slack = value - threshold if gate.startswith("min_") else threshold - value
+    return Verdict(gate, threshold, value, slack >= -ROUNDING, _shown(value, threshold))
+
+
+def _why_not_measured(gate: str, report: Mapping[str, Any], no_baseline: str) -> str:
+    if gate == "max_latency_ms":
+        return "evaluate.latency=true measures it"
+    if report["models"]["baseline"] is None:
+        return no_baseline
+    return "the teacher is no better than the baseline, so there is no gap to close"
+
+
+def _no_worse_than(reference: Reference, report: Mapping[str, Any]) -> Verdict:
+    top1 = report["models"]["student"]["top1"]
+    passed = top1 >= reference.low - ROUNDING
+    figure = (
+        f"{_shown(top1, reference.low)}, {'not ' if passed else ''}below {_shown(reference.low, top1)}: "
+        f"the reference has {reference.top1:.4f}, less its confidence interval"
+    )
+    return Verdict(REFERENCE, reference.path, top1, passed, figure)
+
+
+def _shown(value: float, other: float) -> str:
+    """With four decimals, or as many as tell it from `other`; a count as it is."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    texts = [f"{value:z.{decimals}f}" for decimals in range(4, 10)]
+    telling = (text for text in texts if (float(text) - other) * (value - other) > 0)
+    return texts[0] if abs(value - other) <= ROUNDING else next(telling, texts[-1])

@@ -10,10 +10,10 @@ from omegaconf import DictConfig
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import Place, verified
 from distill_cli.errors import ArtifactError
-from distill_cli.evaluation.gates import Verdict, hold, judge
 from distill_cli.evaluation.report import headline, terminal_table
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, show
+from distill_cli.stages import gates
 from distill_cli.stages.ensure import Built, ensure
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
@@ -23,10 +23,12 @@ REPORT = "report.json"
 
 
 def main(config: DictConfig, output: Path) -> float | None:
+    gates.forget(output)
     session = Session.of(config)
     result = run(session)
+    gates.publish(session, output, result)
     session.write_result(output, result.document())
-    hold_gates(result)
+    gates.hold_gates(result)
     suggest_sweep(session)
     return result.metrics.get("validation_top1")
 
@@ -41,19 +43,18 @@ def run(session: Session) -> StageResult:
 
         return measure(plan, place)
 
+    reference = gates.reference_of(plan)
     place = plan.evaluation()
     result = ensure("evaluate", place, _inputs(plan), build, session.command("run"))
     report = read_json(verified(place.directory, REPORT))
-    verdicts = judge(plan.config.gates, report)
     show(terminal_table(report))
     say(headline(report))
     if plan.distils and report["models"]["baseline"] is None:
         say(f"for the baseline beside it: {session.command('run')}")
-    for verdict in verdicts:
-        say(str(verdict))
+    verdicts = gates.judged(session, report, reference)
     say(summary("report", result))
-    gates = [verdict.document() for verdict in verdicts]
-    return replace(result, more={"models": report["models"], "gates": gates})
+    judged = [verdict.document() for verdict in verdicts]
+    return replace(result, more={"models": report["models"], "gates": judged})
 
 
 def suggest_sweep(session: Session) -> None:
@@ -62,11 +63,6 @@ def suggest_sweep(session: Session) -> None:
         session.suggest("distill", "-m", "temperature=1,2,4,8")
     else:
         session.suggest("run", "alpha=0.9")
-
-
-def hold_gates(result: StageResult) -> None:
-    """Raises `GateFailed` where a gate was missed; called once result.json is written."""
-    hold([Verdict(**gate) for gate in result.more["gates"]])
 
 
 def _inputs(plan: Plan) -> dict[str, str]:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from distill_cli.stages import distill, evaluate, gen_soft_labels, train_teacher
+from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, train_teacher
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 
 
 def main(config: DictConfig, output: Path) -> float | None:
+    gates.forget(output)
     session, started = Session.of(config), time.monotonic()
+    gates.reference_of(session.plan)  # found fit before anything is made
     if not session.plan.teacher.is_complete() or not session.plan.student.is_complete():
         from distill_cli.stages.jobs.rehearse import rehearse
 
@@ -32,8 +34,9 @@ def main(config: DictConfig, output: Path) -> float | None:
         "seconds": {"total": round(time.monotonic() - started, 3)},
         "stages": {verb: result.document() for verb, result in stages.items()},
     }
+    gates.publish(session, output, report)
     session.write_result(output, document)
-    evaluate.hold_gates(report)
+    gates.hold_gates(report)
     evaluate.suggest_sweep(session)
     return stages["distill"].metrics.get("validation_top1")
 
