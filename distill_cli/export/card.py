@@ -1,0 +1,136 @@
+"""The model card of a student: what it is, how good, how it was made, how to load it. No torch.
+
+Its figures are those of the report. Without a report there are the two that the student itself knows.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from distill_cli.artifacts.files import read_json
+from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest, verified
+from distill_cli.config.targets import TARGET
+from distill_cli.plan import Plan
+from distill_cli.runtime.console import say
+
+ROLES = ("student", "baseline", "teacher")
+ROWS = (
+    ("test accuracy", "top1", "{:.2%}"),
+    ("test top-5 accuracy", "top5", "{:.2%}"),
+    ("test NLL (nats)", "nll", "{:.4f}"),
+    ("test calibration error", "ece", "{:.2%}"),
+    ("agrees with the teacher", "agreement", "{:.2%}"),
+    ("parameters", "parameters", "{:,}"),
+    ("multiply-adds", "macs", "{:,}"),
+)
+THIS_MACHINE = ("paths.", "hydra.", "export.", "format=", "logger", "device=")  # of no use to a reader
+
+Models = dict[str, Mapping[str, Any]]
+
+
+def card(plan: Plan) -> str:
+    """README.md, front matter included."""
+    models = _models(plan)
+    return _template().render(
+        title=plan.student.label,
+        data=plan.data,
+        samples={name: len(split) for name, split in plan.data.splits.items()},
+        accuracy=models["student"].get("top1"),
+        roles=list(models),
+        rows=_rows(models),
+        distilled=_distilled(plan) if plan.distils else {},
+        trained=_trained(plan),
+        key=plan.student.key,
+        **_build(plan.student),
+    )
+
+
+def _models(plan: Plan) -> Models:
+    """The figures of each model that there are figures of; the student's always."""
+    place = plan.evaluation()
+    if place.is_complete():
+        found = read_json(verified(place.directory, "report.json")).get("models", {})
+        return {role: found[role] for role in ROLES if found.get(role)}
+    say("no report of this student: its card has no baseline and no teacher; distill run makes all of it")
+    metrics = read_manifest(plan.student.directory)["metrics"]
+    return {"student": {"top1": metrics.get("test_top1"), "parameters": metrics.get("parameters")}}
+
+
+def _rows(models: Models) -> list[list[str]]:
+    rows = [
+        [title, *(_cell(model.get(figure), form) for model in models.values())]
+        for title, figure, form in ROWS
+    ]
+    return [row for row in rows if any(row[1:])]
+
+
+def _cell(value: Any, form: str) -> str:
+    return form.format(value) if isinstance(value, int | float) else ""
+
+
+def _distilled(plan: Plan) -> dict[str, str]:
+    """How the teacher came into it."""
+    config = plan.config
+    return {
+        "teacher": plan.teacher.name,
+        "loss": _named(config.loss),
+        "temperature": _scheduled(config.temperature, config.temperature_schedule),
+        "alpha": f"{_scheduled(config.alpha, config.alpha_schedule)}: the weight of the soft loss",
+        "soft labels": "of the teacher beside it" if plan.teacher_is_online else "stored",
+    }
+
+
+def _trained(plan: Plan) -> dict[str, str]:
+    config, recipe = plan.config, plan.config.student
+    count = config.views["count"]
+    stored = "a new view in every epoch" if count is None else f"{count} views of a sample"
+    names = [_named(spec) for spec in (config.views, config.views.get("mixing") or {})]
+    return {
+        "architecture": _named(recipe.model),
+        "views": f"{' + '.join(name for name in names if name not in ('', 'none')) or 'none'}, {stored}",
+        "epochs": f"{recipe.epochs}, the last one kept",
+        "batch size": str(recipe.batch_size),
+        "optimizer": f"{_named(recipe.optimizer)}, learning rate {recipe.optimizer['lr']:g}",
+        "seed": str(recipe.seed),
+    }
+
+
+def _named(spec: Mapping[str, Any]) -> str:
+    return str(spec.get("name") or str(spec.get(TARGET, "")).rpartition(".")[2])
+
+
+def _scheduled(start: float, schedule: Mapping[str, Any]) -> str:
+    kind = _named(schedule).lower()
+    return f"{start:g}" if kind == "constant" else f"{start:g}, {kind} schedule"
+
+
+def _build(student: Place) -> dict[str, str]:
+    """The command that made it, without what was about that machine, and the versions it ran on."""
+    notes = read_json(student.directory / BUILD_NOTES)
+    words = shlex.split(notes.get("command", ""))
+    environment = notes.get("environment", {})
+    versions = [
+        f"{name} {environment[name]}" for name in ("distill_cli", "torch", "python") if name in environment
+    ]
+    return {
+        "command": shlex.join(word for word in words if not word.startswith(THIS_MACHINE)),
+        "versions": ", ".join(versions),
+    }
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("distill_cli.export"),
+        autoescape=False,  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["quoted"] = lambda value: json.dumps(value, ensure_ascii=False)  # which is YAML, too
+    return environment.get_template("card.md")
