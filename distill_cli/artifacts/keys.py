@@ -7,7 +7,7 @@ can be kept beside the artefact and two of them can be compared by a person.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -24,16 +24,18 @@ def key_of(identity: Identity) -> str:
     return sha256(canonical_json(identity).encode()).hexdigest()
 
 
-def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
-    """Dotted paths at which two identities differ, with both values: `recipe.epochs: 10, not 20`."""
+def differing(ours: Any, theirs: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted paths at which two identities differ, with our value and theirs; null where there is none."""
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-        keys = sorted({*ours, *theirs})
-        return [
-            line
-            for key in keys
-            for line in differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else str(key))
-        ]
-    return [] if ours == theirs else [f"{path}: {_short(theirs)}, not {_short(ours)}"]
+        for key in sorted({*ours, *theirs}):
+            yield from differing(ours.get(key), theirs.get(key), f"{path}.{key}" if path else str(key))
+    elif ours != theirs:
+        yield path, ours, theirs
+
+
+def differences(ours: Any, theirs: Any) -> list[str]:
+    """The same in words: `recipe.epochs: 10, not 20`."""
+    return [f"{path}: {_short(there)}, not {_short(here)}" for path, here, there in differing(ours, theirs)]
 
 
 def _short(value: Any) -> str:

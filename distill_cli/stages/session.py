@@ -1,10 +1,10 @@
-"""One command at work: its plan, and the words it was called with."""
+"""One command at work: its plan, the words it was called with, and the lock that it is held to."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from distill_cli.config.environment import KEPT
 from distill_cli.config.overrides import as_typed
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
+from distill_cli.stages.held import Held
 from distill_cli.stages.result import write_result
 
 
@@ -23,9 +25,21 @@ class Session:
     plan: Plan
     words: tuple[str, ...] = ()  # what followed the verb
     in_sweep: bool = False
+    choices: Mapping[str, str | None] = field(default_factory=dict)  # config group, as typed, to option
+    held: Held | None = None
 
     @classmethod
-    def of(cls, config: DictConfig) -> Session:
+    def of(cls, config: DictConfig, *, is_held: bool = True) -> Session:
+        """Raises `ArtifactError` where the config has a lock that says otherwise, unless it is to be written."""
+        session = cls._of(config)
+        path = session.plan.config.lock
+        if path is None or not is_held:
+            return session
+        held = Held.to(Path(path), session.plan, session.choices, session.command)
+        return replace(session, held=held)
+
+    @classmethod
+    def _of(cls, config: DictConfig) -> Session:
         if not HydraConfig.initialized():
             return cls(Plan.of(config))
         hydra = HydraConfig.get()
@@ -36,7 +50,8 @@ class Session:
             for flag in ("--config-dir", source.path)
         ]
         words = (*flags, *(as_typed(override) for override in hydra.overrides.task))
-        return cls(Plan.of(config), words, in_sweep=hydra.mode == RunMode.MULTIRUN)
+        in_sweep = hydra.mode == RunMode.MULTIRUN
+        return cls(Plan.of(config), words, in_sweep, choices=_choices(hydra.runtime.choices))
 
     def command(self, verb: str, *more: str) -> str:
         """What to type for another verb with the same overrides, some of them replaced."""
@@ -50,6 +65,13 @@ class Session:
             say(f"next: {self.command(verb, *more)}")
 
     def write_result(self, output: Path, document: Mapping[str, Any]) -> None:
-        """result.json, which also has the command, and which pictures were left out."""
+        """result.json, which also has the command, the pictures left out, and what differs from the lock."""
         skipped = {"skipped": self.plan.skipped} if self.plan.skipped else {}
-        write_result(output, {**document, "command": self.command(document["stage"]), **skipped})
+        lock = {"lock": self.held.compare(self.plan, document)} if self.held else {}
+        write_result(output, {**document, "command": self.command(document["stage"]), **skipped, **lock})
+
+
+def _choices(of_hydra: Mapping[str, Any]) -> dict[str, str | None]:
+    """Of the groups that decide what is made."""
+    packages = {group: group.rpartition("@")[2].partition(".")[0] for group in of_hydra}
+    return {as_typed(group): of_hydra[group] for group, package in packages.items() if package in KEPT}
