@@ -11,10 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from distill_cli.config.nearest import nearest
 from distill_cli.errors import ConfigError
 
 Spec = dict[str, Any]
 MOST_SEEDS = 2**63  # torch takes no larger one
+EXPORT_FORMATS = ("onnx", "torch_export", "hub")
 NAME = re.compile(r"[\w.+-]{0,60}")  # it becomes a part of file names
 
 
@@ -104,6 +106,15 @@ class Export:
     output: str | None
     samples: int
     tolerance: float
+
+    def __post_init__(self) -> None:
+        near = nearest(self.format, EXPORT_FORMATS)
+        remedy = f"did you mean {near}?" if near else f"must be one of {', '.join(EXPORT_FORMATS)}"
+        require(self.format in EXPORT_FORMATS, "export.format", self.format, remedy)
+        require(self.output != "", "export.output", "", "must name a directory, or be null")
+        require(self.samples >= 1, "export.samples", self.samples, "must be at least 1")
+        is_tolerance = math.isfinite(self.tolerance) and self.tolerance > 0
+        require(is_tolerance, "export.tolerance", f"{self.tolerance:g}", "must be a number above 0")
 
 
 @dataclass

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest, verified
 from distill_cli.config.targets import TARGET
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 ROLES = ("student", "baseline", "teacher")
 ROWS = (
@@ -121,12 +124,12 @@ def _build(student: Place) -> dict[str, str]:
     }
 
 
-def _template() -> Any:
+def _template() -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("distill_cli.export"),
-        autoescape=False,  # noqa: S701
+        autoescape=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

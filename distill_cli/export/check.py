@@ -6,6 +6,7 @@ The original goes the way it goes in training and evaluation, loader and all; th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -59,11 +60,11 @@ def _original(student: Student, split: Split) -> Logits:
     loader = Loader(split, student.data, cpu.device, workers=0)
     with cpu.at_work():
         logits = [predict(student.model, batch.inputs, cpu) for batch in loader.clean(BATCH)]
-    return torch.cat(logits).numpy()  # type: ignore[no-any-return]
+    return torch.cat(logits).numpy()
 
 
 def _exported(run: Run, split: Split) -> Logits:
     """The first picture alone, the others together, so that no size of a batch is built in."""
-    bounds = [0, *range(1, len(split), BATCH), len(split)]
-    parts = [range(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False) if start < stop]
+    starts = [0, *range(1, len(split), BATCH)]
+    parts = [range(start, stop) for start, stop in pairwise([*starts, len(split)])]
     return np.concatenate([run(np.stack([split.clean(i) for i in part])) for part in parts])

@@ -40,7 +40,8 @@ class OnnxFile:
             _tidy(model)
             onnx.helper.set_model_props(model, _notes(student, steps))
             onnx.checker.check_model(model, full_check=True)
-        write_bytes(directory / FILE, model.SerializeToString(deterministic=True))
+            content = model.SerializeToString(deterministic=True)
+        write_bytes(directory / FILE, content)
         write_json(directory / PREPROCESSING, steps)
         return {"opset": max(entry.version for entry in model.opset_import if not entry.domain)}
 

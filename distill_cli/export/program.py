@@ -41,7 +41,7 @@ def refusal(student: Student, by: str) -> Iterator[None]:
     except Exception as error:
         reason = shorten(f"{type(error).__name__}: {error}", width=300, placeholder=" ...")
         name = student.plan.config.student.model.get("name", "the student")
-        raise DistillError(f"{by} cannot export {name}: {reason}; format=hub always works") from error
+        raise DistillError(f"{by} cannot export {name}: {reason}; format=hub needs no graph") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ batch differ in size and no graph resizes bit for bit as Pillow does; `preproces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,7 +109,10 @@ def trained(plan: Plan, weights: Path) -> nn.Module:
 class Normalised(nn.Module):
     """A model that takes uint8 pictures; `mean` and `std` are of pixels in [0, 1], one a channel."""
 
-    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         means, stds = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
         self.model = model
