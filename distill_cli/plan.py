@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from distill_cli.schedules import values_of
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 
 _NO_DEFAULT: Any = object()
-FORMATS = {"teacher": 2, "soft_labels": 2, "student": 2, "evaluation": 1}
+FORMATS = {"teacher": 2, "soft_labels": 2, "student": 2, "evaluation": 2}
+DENSE = "distill_cli.soft_labels.encodings.Dense"  # every logit, true enough for figures that are quoted
 NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
 OUTSIDE_THE_RECIPE = ("model", "seed", "checkpoint", "views")  # named on their own in an identity
 
@@ -152,21 +153,28 @@ class Plan:
         label = f"{name}-{self.data.name}-alone-s{self.config.student.seed}"
         return self._place("students", label, {**self._student_alone, "distillation": None})
 
+    def teacher_logits(self) -> LabelSet | None:
+        """The soft labels that hold what the teacher says to the test samples; None where it must be asked again.
+
+        Only what this config trains with counts, and only encodings that keep every logit.
+        """
+        is_cached = self.distils and not self.teacher_is_online
+        is_true = is_cached and self.config.soft_labels["_target_"] == DENSE
+        return self.labels if is_true and self.labels.has_clean("test") else None
+
     def evaluation(self) -> Place:
-        """The report. A baseline joins its key once it is built."""
+        """The report. A baseline joins its key once it is built, as do soft labels that spare a forward pass."""
         has_baseline = self.baseline.is_complete()
+        logits = self.teacher_logits()
         identity = {
             "stage": "evaluation",
             "format": FORMATS["evaluation"],
             "student": self.student.key,
             "teacher": self.teacher.key,
             "baseline": self.baseline.key if has_baseline else None,
+            "teacher_logits": None if logits is None else logits.place.key,
             "data": self._data_identity,
-            "settings": {
-                "batch_size": self.config.evaluate.batch_size,
-                "ece_bins": self.config.evaluate.ece_bins,
-                "latency": self.config.evaluate.latency,
-            },
+            "settings": asdict(self.config.evaluate),
             "precision": self.config.precision,
         }
         return self._place("evaluations", self.student.label, identity)

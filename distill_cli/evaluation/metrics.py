@@ -7,13 +7,17 @@ apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distill_cli.data.loader import Loader
+from distill_cli.evaluation.answers import Answers
+from distill_cli.evaluation.reliability import calibration_error, reliability
 from distill_cli.losses.kd import kl_divergence
+from distill_cli.losses.labels import UNLABELLED
 from distill_cli.models.predict import predict
 from distill_cli.runtime.device import Runtime
 
@@ -23,7 +27,22 @@ class Predictions:
     """A model's logits for clean samples, in their order, with the true labels."""
 
     logits: Tensor  # (samples, classes), float64
-    labels: Tensor  # (samples,)
+    labels: Tensor  # (samples,): -1 where nobody knows
+
+    @cached_property
+    def labelled(self) -> Predictions:
+        """What can be right or wrong."""
+        known = self.labels != UNLABELLED
+        return self if known.all() else Predictions(self.logits[known], self.labels[known])
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What is named for each labelled sample, and how surely."""
+        found = self.labelled
+        confidence, predicted = found.logits.softmax(dim=1).max(dim=1)
+        index = (self.labels != UNLABELLED).nonzero().squeeze(1)
+        columns = (column.numpy() for column in (index, found.labels, predicted, confidence))
+        return Answers(*columns)
 
 
 def predict_all(model: nn.Module, loader: Loader, runtime: Runtime, batch_size: int) -> Predictions:
@@ -36,14 +55,16 @@ def predict_all(model: nn.Module, loader: Loader, runtime: Runtime, batch_size: 
 
 def scores(predictions: Predictions, ece_bins: int) -> dict[str, float]:
     """top-1, top-5 (as fractions), negative log-likelihood (nats) and expected calibration error."""
-    logits, labels = predictions.logits, predictions.labels
+    known = predictions.labelled
+    logits, labels = known.logits, known.labels
+    answers = predictions.answers
     ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
     hits = ranked == labels.unsqueeze(1)  # (samples, 5)
     return {
         "top1": hits[:, 0].double().mean().item(),
         "top5": hits.any(dim=1).double().mean().item(),
         "nll": F.cross_entropy(logits, labels).item(),
-        "ece": calibration_error(logits, labels, ece_bins),
+        "ece": calibration_error(reliability(answers.confidence, answers.right, ece_bins)),
     }
 
 
@@ -54,12 +75,3 @@ def closeness(student: Predictions, teacher: Predictions) -> dict[str, float]:
         "agreement": same.double().mean().item(),
         "kl_to_teacher": kl_divergence(student.logits, teacher.logits).mean().item(),
     }
-
-
-def calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:
-    """Expected calibration error over equally wide bins of confidence (Guo et al. 2017, arXiv:1706.04599)."""
-    confidence, predicted = logits.softmax(dim=1).max(dim=1)
-    bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1  # (samples,): bins are open below
-    gap = (predicted == labels).double() - confidence
-    sums = torch.zeros(bins, dtype=torch.float64).index_add_(0, bin_of, gap)
-    return (sums.abs().sum() / len(labels)).item()

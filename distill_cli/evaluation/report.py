@@ -1,22 +1,32 @@
-"""The report of one student: a document for machines, a page for people, a table for the terminal. No torch."""
+"""The report of one student: a document for machines, a page for people, a table for the terminal. No torch.
+
+Whatever compares two models says how much of it may be chance: nobody should celebrate noise.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from distill_cli.evaluation.intervals import is_noise
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCHEMA = 1
+SCHEMA = 2
 ROLES = ("teacher", "student", "baseline")
 ABSENT = "–"
 
+Figures = Mapping[str, Any]
 Format = Callable[[Any], str]
 
 
 def _percent(value: float) -> str:
     return f"{value:.2%}"
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"{100 * bounds[0]:.2f}–{100 * bounds[1]:.2f}%"
 
 
 def _megabytes(value: float) -> str:
@@ -26,6 +36,7 @@ def _megabytes(value: float) -> str:
 # What a row is called, its figure, and how it is written.
 ROWS: tuple[tuple[str, str, Format], ...] = (
     ("test top-1", "top1", _percent),
+    ("95% interval", "top1_interval", _interval),
     ("test top-5", "top5", _percent),
     ("test NLL (nats)", "nll", "{:.4f}".format),
     ("test ECE", "ece", _percent),
@@ -42,15 +53,51 @@ ROWS: tuple[tuple[str, str, Format], ...] = (
 )
 
 
-def comparison(models: Mapping[str, Mapping[str, Any] | None]) -> dict[str, float | None]:
-    """Student against teacher and baseline, as fractions: drop, gain, gap closed; None where unknown."""
-    student, teacher, baseline = (models[role] for role in ("student", "teacher", "baseline"))
-    assert student is not None and teacher is not None
-    drop = teacher["top1"] - student["top1"]
-    if baseline is None:
-        return {"drop": drop, "gain": None, "gap_closed": None}
-    gain, gap = student["top1"] - baseline["top1"], teacher["top1"] - baseline["top1"]
-    return {"drop": drop, "gain": gain, "gap_closed": gain / gap if gap > 0 else None}
+def comparison(models: Mapping[str, Figures | None], mcnemar: Figures | None = None) -> dict[str, Any]:
+    """Student against teacher and baseline, as fractions; None where unknown.
+
+    `gap_closed` is the part of the way from baseline to teacher; `size_saved` and `latency_saved` are parts of
+    the teacher's parameters and of its time for one picture. `mcnemar` is of student against baseline.
+    """
+    student, teacher, baseline = (models[role] or {} for role in ("student", "teacher", "baseline"))
+    top1, theirs, alone = (found.get("top1") for found in (student, teacher, baseline))
+    gain, gap = _minus(top1, alone), _minus(theirs, alone)
+    return {
+        "drop": _minus(theirs, top1),
+        "gain": gain,
+        "gap_closed": gain / gap if gain is not None and gap is not None and gap > 0 else None,
+        "mcnemar": mcnemar,
+        "accuracy_kept": top1 / theirs if theirs and top1 is not None else None,
+        "size_saved": _saved(student, teacher, "parameters"),
+        "latency_saved": _saved(student, teacher, "latency_ms_b1_p50"),
+    }
+
+
+def headline(report: Mapping[str, Any]) -> str:
+    """What distillation brought, in one line that says whether it is more than chance."""
+    found = report["comparison"]
+    if found["gain"] is None:
+        drop = found["drop"]
+        return "no test samples" if drop is None else f"{-100 * drop:+.2f} points against the teacher"
+    gain = f"{100 * found['gain']:+.2f} points against the baseline"
+    if found["mcnemar"] is None:
+        return gain + _gap(found)
+    if is_within_noise(report):
+        return f"{gain}, within noise ({chance(report)})"
+    return f"{gain} ({chance(report)}){_gap(found)}"
+
+
+def chance(report: Mapping[str, Any]) -> str:
+    """`McNemar p = 0.03, 18 : 7 of 429`: samples that only the student, and only the baseline has right."""
+    paired, samples = report["comparison"]["mcnemar"], report["models"]["student"]["samples"]
+    p = "p < 0.001" if paired["p"] < 0.001 else f"p = {paired['p']:.2g}"
+    return f"McNemar {p}, {paired['student_only']:,} : {paired['baseline_only']:,} of {samples:,}"
+
+
+def is_within_noise(report: Mapping[str, Any]) -> bool:
+    """Whether student and baseline may be equally good, for all that these test samples say."""
+    paired = report["comparison"]["mcnemar"]
+    return paired is not None and is_noise(paired["p"])
 
 
 def table_rows(report: Mapping[str, Any]) -> list[list[str]]:
@@ -75,15 +122,9 @@ def terminal_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def headline(report: Mapping[str, Any]) -> str:
-    """What distillation brought, in one line."""
-    found = report["comparison"]
-    if found["gain"] is None:
-        return f"{-100 * found['drop']:+.2f} points against the teacher"
-    gap = (
-        "" if found["gap_closed"] is None else f", {found['gap_closed']:.0%} of the gap to the teacher closed"
-    )
-    return f"{100 * found['gain']:+.2f} points against the baseline{gap}"
+def findings(report: Mapping[str, Any]) -> list[str]:
+    """Why the student stays behind, a line each, with what to try."""
+    return [f"{found['says'].rstrip('.')}; try {found['try']}" for found in report["diagnosis"]]
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -91,9 +132,31 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines = [head, ["---", *["---:"] * len(ROLES)], *table_rows(report)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     settings = "\n".join(f"- {name}: `{value}`" for name, value in report["settings"].items())
-    return f"# {report['title']}\n\n{headline(report)}\n\n{table}\n\n{settings}\n"
+    reasons = "\n".join(f"- {_finding(found)}" for found in report["diagnosis"])
+    why = f"## Why it stays behind\n\n{reasons}\n\n" if reasons else ""
+    made = f"## How it was made\n\n```sh\n{report['command']}\n```\n\n{settings}"
+    return f"# {report['title']}\n\n{headline(report)}\n\n{table}\n\n{why}{made}\n"
 
 
-def _cell(model: Mapping[str, Any] | None, figure: str, write: Format) -> str:
+def _finding(found: Figures) -> str:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in found["evidence"].items())
+    return f"**{found['rule']}**: {found['says'].rstrip('.')} ({figures}). Try `{found['try']}`"
+
+
+def _gap(found: Figures) -> str:
+    closed = found["gap_closed"]
+    return "" if closed is None or closed <= 0 else f", {closed:.0%} of the gap to the teacher closed"
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _saved(student: Figures, teacher: Figures, figure: str) -> float | None:
+    ours, theirs = student.get(figure), teacher.get(figure)
+    return 1 - ours / theirs if ours is not None and theirs else None
+
+
+def _cell(model: Figures | None, figure: str, write: Format) -> str:
     value = None if model is None else model.get(figure)
     return ABSENT if value is None else write(value)

@@ -74,10 +74,14 @@ class LabelSet:
         for view in range(self.views):
             yield from self._blocks("train", view)
 
+    def clean(self, split: str) -> Iterator[Block]:
+        """Those of the view without augmentation: of the validation or the test samples."""
+        return self._blocks(split, CLEAN)
+
     def blocks(self) -> Iterator[Block]:
         yield from self.train()
         for split in ("validation", "test"):
-            yield from self._blocks(split, CLEAN)
+            yield from self.clean(split)
 
     def shards(self) -> Iterator[Shard]:
         for block in self.blocks():
@@ -92,6 +96,13 @@ class LabelSet:
 
     def is_complete(self) -> bool:
         """Raises `ArtifactError` where labels.json is of another set. A damaged one is not there."""
+        return self._is_begun() and not self.missing()
+
+    def has_clean(self, split: str) -> bool:
+        """Whether the teacher's logits for the clean samples of a split are all there. Raises as `is_complete`."""
+        return self._is_begun() and all(block.shard(LOGITS).is_sealed() for block in self.clean(split))
+
+    def _is_begun(self) -> bool:
         try:
             self.check_identity()
         except CorruptDocumentError:
@@ -100,7 +111,7 @@ class LabelSet:
             if (self.place.directory / IDENTITY).exists():
                 raise
             return False
-        return not self.missing()
+        return True
 
     def write_identity(self) -> None:
         """Say whose labels these are, before the first of them. Only for who holds the set's lock.

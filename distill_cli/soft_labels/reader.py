@@ -62,3 +62,17 @@ class LabelReader:
 
     def _fits(self, needed: int) -> bool:
         return self.resident == "true" or (self.resident == "auto" and needed <= self.resident_bytes)
+
+
+def clean_logits(labels: LabelSet, encoding: Encoding, split: str) -> Tensor:
+    """What the teacher said to the clean samples of a split, (samples, classes), float32, on the host.
+
+    Raises `ArtifactError` where a row of them is missing or damaged.
+    """
+    labels.check_identity()
+    opened = [
+        Opened.of(block.shard(LOGITS), descr(encoding.dtype), encoding.shape) for block in labels.clean(split)
+    ]
+    size = row_bytes(encoding)
+    rows = [torch.from_numpy(one.read().reshape(-1, size).copy()) for one in opened]
+    return torch.cat([encoding.decode(one).logits for one in rows])

@@ -58,6 +58,12 @@ class Opened:
         """Where in the file's bytes the rows begin, after their checksums were compared."""
         return self.seal.check(content, self.shard.path)
 
+    def read(self) -> np.ndarray:
+        """The rows' bytes, one after the other, after their checksums were compared."""
+        with os.fdopen(self.descriptor(), "rb") as file:
+            content = file.read()
+        return np.frombuffer(content, np.uint8, offset=self.start(content))
+
 
 class Rows(Protocol):
     def take(self, index: Tensor, view: Tensor) -> Tensor:
@@ -84,10 +90,8 @@ def _read(opened: Sequence[Opened], samples: int, row_bytes: int) -> Tensor:
     """All rows, in views of all samples, as the widest words that they are made of."""
     rows = np.empty((sum(one.shard.rows for one in opened), row_bytes), np.uint8)
     for one in opened:
-        with os.fdopen(one.descriptor(), "rb") as file:
-            content = file.read()
-        start, first = one.start(content), one.shard.view * samples + one.shard.start
-        rows[first : first + one.shard.rows].reshape(-1)[:] = np.frombuffer(content, np.uint8, offset=start)
+        first = one.shard.view * samples + one.shard.start
+        rows[first : first + one.shard.rows].reshape(-1)[:] = one.read()
     word = next(word for word in WORDS if row_bytes % word.itemsize == 0)
     return torch.from_numpy(rows).view(word)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import Place, verified
 from distill_cli.errors import ArtifactError
-from distill_cli.evaluation.report import headline, terminal_table
+from distill_cli.evaluation.report import findings, headline, terminal_table
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, show
 from distill_cli.stages import gates
@@ -41,7 +42,7 @@ def run(session: Session) -> StageResult:
         _check_inputs(session)
         from distill_cli.stages.jobs.measure import measure
 
-        return measure(plan, place)
+        return measure(plan, place, _wherever(session))
 
     reference = gates.reference_of(plan)
     place = plan.evaluation()
@@ -49,6 +50,8 @@ def run(session: Session) -> StageResult:
     report = read_json(verified(place.directory, REPORT))
     show(terminal_table(report))
     say(headline(report))
+    for finding in findings(report):
+        say(finding)
     if plan.distils and report["models"]["baseline"] is None:
         say(f"for the baseline beside it: {session.command('run')}")
     verdicts = gates.judged(session, report, reference)
@@ -63,6 +66,12 @@ def suggest_sweep(session: Session) -> None:
         session.suggest("distill", "-m", "temperature=1,2,4,8")
     else:
         session.suggest("run", "alpha=0.9")
+
+
+def _wherever(session: Session) -> str:
+    """What makes it all from nothing, but for where its files go: a report that is moved stays as it is."""
+    words = shlex.split(session.command("run"))
+    return shlex.join(word for word in words if not word.startswith(("paths.artifacts=", "paths.outputs=")))
 
 
 def _inputs(plan: Plan) -> dict[str, str]:

@@ -1,82 +1,172 @@
-"""Measuring teacher, student and baseline for the report."""
+"""Measuring teacher, student and baseline for the report.
+
+A model is run over the test samples once. The teacher is not run at all where its soft labels hold what it says to
+them: whether they do is in the report's key.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from distill_cli.artifacts.files import write_bytes, write_json
-from distill_cli.artifacts.store import Place, read_manifest
+import torch
+
+from distill_cli.artifacts.files import read_json, write_bytes, write_json
+from distill_cli.artifacts.store import Place, read_manifest, verified
+from distill_cli.evaluation.diagnosis import diagnose
+from distill_cli.evaluation.disagreements import shown
 from distill_cli.evaluation.latency import latency
 from distill_cli.evaluation.metrics import Predictions, closeness, predict_all, scores
-from distill_cli.evaluation.report import SCHEMA, comparison, markdown
+from distill_cli.evaluation.provenance import provenance
+from distill_cli.evaluation.report import ROLES, SCHEMA, comparison, markdown
+from distill_cli.evaluation.report_page import page, pictures_of
+from distill_cli.evaluation.sections import paired, sections, trust
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.cost import count_macs, count_parameters
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, counted_threads
+from distill_cli.soft_labels.encodings import open_encoding
+from distill_cli.soft_labels.reader import clean_logits
 from distill_cli.stages.ensure import Built
+from distill_cli.stages.jobs.evidence import gather
+from distill_cli.stages.jobs.train import HISTORY
 from distill_cli.stages.jobs.workplace import clean_loader, memory_advice, trained_model
 from distill_cli.stages.result import finite_or_null
 
 Figures = dict[str, Any]
 
 
-def measure(plan: Plan, place: Place) -> Built:
+@dataclass(frozen=True)
+class Measured:
+    """One model over the test samples, and how it was run."""
+
+    figures: Figures
+    predictions: Predictions
+    runtime: Runtime
+
+
+def measure(plan: Plan, place: Place, command: str) -> Built:
+    """The report of `place`, whose identity says what is read; `command` makes it all from nothing."""
     with memory_advice("evaluate.batch_size"):
-        models, runtime = _all_models(plan)
-    report = finite_or_null(
-        {
-            "schema": SCHEMA,
-            "title": place.label,
-            "models": models,
-            "comparison": comparison(models),
-            "settings": _settings(plan, runtime),
-        }
-    )
+        measured = _all_models(plan, place)
+        report = finite_or_null(_report(plan, place, command, measured))
+    pictures = pictures_of(plan.data, shown(report["disagreements"]))
     write_json(place.work / "report.json", report)
     write_bytes(place.work / "report.md", markdown(report).encode())
-    student = report["models"]["student"]
+    write_bytes(place.work / "report.html", page(report, pictures).encode())
+    student, compared = report["models"]["student"], report["comparison"]
     metrics = {name: student.get(name) for name in ("validation_top1", "top1", "agreement", "parameters")}
-    return Built({"metrics": {**metrics, **report["comparison"]}}, runtime.describe())
+    numbers = {name: value for name, value in compared.items() if name != "mcnemar"}
+    return Built({"metrics": {**metrics, **numbers}}, measured["student"].runtime.describe())
 
 
-def _all_models(plan: Plan) -> tuple[dict[str, Figures | None], Runtime]:
-    """Their figures, and how the student was run."""
+def _report(plan: Plan, place: Place, command: str, measured: Mapping[str, Measured]) -> dict[str, Any]:
+    settings = plan.config.evaluate
+    models = {role: measured[role].figures if role in measured else None for role in ROLES}
+    answers = {role: measured[role].predictions.answers if role in measured else None for role in ROLES}
+    student = answers["student"]
+    assert student is not None
+    parts = sections(answers, plan.data.classes, ece_bins=settings.ece_bins, pictures=settings.pictures)
+    made_from = _made_from(plan, place)
+    return {
+        "schema": SCHEMA,
+        "title": place.label,
+        "command": command,
+        "models": models,
+        "comparison": comparison(models, paired(student, answers["baseline"])),
+        "settings": _settings(plan, place, measured["student"].runtime),
+        **parts,
+        "curves": {role: _history(made_from[role]) if role in measured else [] for role in ROLES},
+        "provenance": provenance({**made_from, "report": place}, with_notes=settings.latency),
+        **_diagnosis(plan, models),
+    }
+
+
+def _all_models(plan: Plan, place: Place) -> dict[str, Measured]:
     config = plan.config
-    teacher, predictions, _ = _one_model(plan, config.teacher.model, plan.teacher, None)
-    student, _, runtime = _one_model(plan, config.student.model, plan.student, predictions)
-    baseline = None
-    if plan.distils and plan.baseline.is_complete():
-        baseline, _, _ = _one_model(plan, config.student.model, plan.baseline, predictions)
-    return {"teacher": teacher, "student": student, "baseline": baseline}, runtime
+    known = _cached(plan) if place.identity["teacher_logits"] else None
+    teacher = _one_model(plan, config.teacher.model, plan.teacher, known=known)
+    found = {"teacher": teacher}
+    found["student"] = _one_model(plan, config.student.model, plan.student, teacher=teacher.predictions)
+    if plan.distils and place.identity["baseline"]:
+        found["baseline"] = _one_model(plan, config.student.model, plan.baseline, teacher=teacher.predictions)
+    return found
+
+
+def _cached(plan: Plan) -> Predictions:
+    """What the teacher says to the test samples, as its soft labels have it."""
+    encoding = open_encoding(plan.config.soft_labels, len(plan.data.classes))
+    logits = clean_logits(plan.labels, encoding, "test")
+    return Predictions(logits.double(), torch.from_numpy(plan.data.test.labels))
 
 
 def _one_model(
-    plan: Plan, spec: Mapping[str, Any], place: Place, teacher: Predictions | None
-) -> tuple[Figures, Predictions, Runtime]:
-    settings = plan.config.evaluate
+    plan: Plan,
+    spec: Mapping[str, Any],
+    place: Place,
+    *,
+    known: Predictions | None = None,
+    teacher: Predictions | None = None,
+) -> Measured:
+    """`known`: what it says, where that need not be computed. `teacher`: what its teacher says."""
+    settings, data = plan.config.evaluate, plan.data
     model, runtime = trained_model(plan, spec, place, settings.batch_size)
     with runtime.at_work():
-        predictions = predict_all(
-            model, clean_loader(plan, plan.data.test, runtime), runtime, settings.batch_size
+        predictions = known or predict_all(
+            model, clean_loader(plan, data.test, runtime), runtime, settings.batch_size
         )
-        timed = latency(model, plan.data.image_shape, runtime) if settings.latency else {}
+        timed = latency(model, data.image_shape, runtime) if settings.latency else {}
     figures = {
         "artifact": place.name,
         **scores(predictions, settings.ece_bins),
+        **trust(predictions.answers),
         **(closeness(predictions, teacher) if teacher is not None else {}),
         "validation_top1": read_manifest(place.directory)["metrics"].get("validation_top1"),
         "parameters": count_parameters(model),
-        "macs": count_macs(model, plan.data.image_shape),
+        "macs": count_macs(model, data.image_shape),
         "precision": runtime.describe()["precision"],
         "file_bytes": (place.directory / WEIGHTS).stat().st_size,
         **timed,
     }
-    return figures, predictions, runtime
+    return Measured(figures, predictions, runtime)
 
 
-def _settings(plan: Plan, runtime: Runtime) -> dict[str, str]:
+def _diagnosis(plan: Plan, models: Mapping[str, Figures | None]) -> dict[str, Any]:
+    """Why the student stays behind; nothing where that is not asked for, or where it has no teacher."""
+    if not (plan.config.evaluate.diagnosis and plan.distils):
+        return {"evidence": {}, "diagnosis": []}
+    config = plan.config
+    student, runtime = trained_model(plan, config.student.model, plan.student, config.evaluate.batch_size)
+    evidence = gather(plan, student, runtime, models)
+    return {
+        "evidence": asdict(evidence),
+        "diagnosis": [found.document() for found in diagnose(evidence)],
+    }
+
+
+def _made_from(plan: Plan, place: Place) -> dict[str, Place]:
+    """What the report is about, in the order in which it was made."""
+    has_labels = plan.distils and not plan.teacher_is_online
+    has_baseline = plan.distils and place.identity["baseline"]
+    return {
+        "teacher": plan.teacher,
+        **({"soft labels": plan.labels.place} if has_labels else {}),
+        "student": plan.student,
+        **({"baseline": plan.baseline} if has_baseline else {}),
+    }
+
+
+def _history(place: Place) -> list[dict[str, float]]:
+    history: list[dict[str, float]] = read_json(verified(place.directory, HISTORY))
+    return history
+
+
+def _settings(plan: Plan, place: Place, runtime: Runtime) -> dict[str, str]:
     config, machine = plan.config, runtime.describe()
+    cached = (
+        f"from its soft labels, {config.soft_labels['dtype']}" if place.identity["teacher_logits"] else ""
+    )
     return {
         "data": f"{plan.data.name}, {len(plan.data.test):,} test pictures",
         "loss": str(config.loss.get("name", "")) if plan.distils else "hard labels alone",
@@ -84,5 +174,6 @@ def _settings(plan: Plan, runtime: Runtime) -> dict[str, str]:
         "alpha": f"{config.alpha:g}",
         "seed": str(config.student.seed),
         "epoch": f"last of {config.student.epochs}",
+        "teacher's test logits": cached or "computed here",
         "device": f"{machine['device']}, {machine['precision']}, {counted_threads(machine['threads'])}",
     }

@@ -1,0 +1,68 @@
+"""The charts of a report's page, each drawn from report.json alone, and each with the words that say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distill_cli.evaluation.report import ROLES
+from distill_cli.pages.charts import MUTED, axes_of, drawing, series, svg
+
+WIDTH, HEIGHT = 4.6, 3.5  # inches: two fit side by side, and one is as wide as a phone
+STYLES: dict[str, dict[str, Any]] = {role: series(number) for number, role in enumerate(ROLES)}
+
+
+def reliability_chart(report: Mapping[str, Any]) -> str:
+    """Accuracy against confidence, bin by bin, for all models."""
+    found = {role: bins for role, bins in report["calibration"].items() if bins}
+    with drawing():
+        figure, (axes,) = axes_of(width=WIDTH, height=HEIGHT)
+        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", label="as sure as right")
+        for role, bins in found.items():
+            sure, right = ([one[name] for one in bins] for name in ("confidence", "accuracy"))
+            axes.plot(sure, right, label=role, markersize=5, **STYLES[role])
+        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(loc="upper left")
+        says = ". ".join(calibration_in_words(report, role) for role in found)
+        return svg(figure, "reliability", "Reliability: accuracy against confidence", says)
+
+
+def calibration_in_words(report: Mapping[str, Any], role: str) -> str:
+    """`student: right in 98.4%, sure of 97.2%, calibration error 1.2%`"""
+    bins = report["calibration"][role]
+    samples = sum(one["count"] for one in bins)
+    sure, right = (
+        sum(one["count"] * one[name] for one in bins) / samples for name in ("confidence", "accuracy")
+    )
+    error = report["models"][role]["ece"]
+    return f"{role}: right in {right:.1%}, on average {sure:.1%} sure, calibration error {error:.1%}"
+
+
+def curve_chart(report: Mapping[str, Any], figure: str, name: str, title: str, label: str) -> str:
+    """A figure of the training history, epoch by epoch; empty where no model has it."""
+    curves = {role: _points(records, figure) for role, records in report["curves"].items()}
+    known = {role: points for role, points in curves.items() if points}
+    if not known:
+        return ""
+    from matplotlib.ticker import MaxNLocator
+
+    with drawing():
+        drawn, (axes,) = axes_of(width=WIDTH, height=HEIGHT)
+        for role, points in known.items():
+            epochs, values = zip(*points, strict=True)
+            marks = max(1, len(points) // 10)
+            axes.plot(epochs, values, label=role, markersize=5, markevery=marks, **STYLES[role])
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend()
+        says = ". ".join(f"{role}: {_ends(points)}" for role, points in known.items())
+        return svg(drawn, name, title, says)
+
+
+def _points(records: Sequence[Mapping[str, Any]], figure: str) -> list[tuple[int, float]]:
+    return [(record["epoch"], record[figure]) for record in records if record.get(figure) is not None]
+
+
+def _ends(points: Sequence[tuple[int, float]]) -> str:
+    """A curve in words."""
+    return ", ".join(f"{value:.3g} after epoch {epoch}" for epoch, value in (points[0], points[-1]))
