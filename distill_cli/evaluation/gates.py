@@ -25,6 +25,7 @@ FIGURES = {
     "max_latency_ms": ("student", "latency_ms_b1_p50"),
 }
 REFERENCE = "reference"
+NO_SAMPLES = "there are no test samples"
 NO_BASELINE = "there is no baseline; distill run trains it"
 ROUNDING = 1e-9  # 0.93 - 0.90 is a little less than 0.03
 
@@ -97,6 +98,8 @@ def _verdict(gate: str, threshold: float, report: Mapping[str, Any], no_baseline
 def _why_not_measured(gate: str, report: Mapping[str, Any], no_baseline: str) -> str:
     if gate == "max_latency_ms":
         return "evaluate.latency=true measures it"
+    if report["models"]["student"]["top1"] is None:
+        return NO_SAMPLES
     if report["models"]["baseline"] is None:
         return no_baseline
     return "the teacher is no better than the baseline, so there is no gap to close"
@@ -104,6 +107,8 @@ def _why_not_measured(gate: str, report: Mapping[str, Any], no_baseline: str) ->
 
 def _no_worse_than(reference: Reference, report: Mapping[str, Any]) -> Verdict:
     top1 = report["models"]["student"]["top1"]
+    if top1 is None:
+        return Verdict(REFERENCE, reference.path, None, passed=False, figure=f"not measured: {NO_SAMPLES}")
     passed = top1 >= reference.low - ROUNDING
     figure = (
         f"{_shown(top1, reference.low)}, {'not ' if passed else ''}below {_shown(reference.low, top1)}: "

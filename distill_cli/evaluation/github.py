@@ -43,11 +43,12 @@ def gates_table(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(["## Gates", "", *table, ""]) if rows else ""
 
 
-def sweep_entry(verdicts: Sequence[Verdict], job: str, top1: float) -> str:
+def sweep_entry(verdicts: Sequence[Verdict], job: str, top1: float | None) -> str:
     """One job of a sweep as an item of a list."""
     missed = [str(verdict) for verdict in verdicts if not verdict.passed]
     mark = "❌" if missed else "✅" if verdicts else "•"
-    return f"- {mark} `{job}`: top-1 {top1:.2%}{''.join(f'; {line}' for line in missed)}\n"
+    shown = "not measured" if top1 is None else f"{top1:.2%}"
+    return f"- {mark} `{job}`: top-1 {shown}{''.join(f'; {line}' for line in missed)}\n"
 
 
 def append_summary(text: str) -> str | None:

@@ -80,6 +80,7 @@ def test_a_student_better_than_its_teacher_has_a_negative_drop():
         ("min_gain", 0.01, report(baseline=None), "there is no baseline; distill run trains it"),
         ("min_gap_closed", 0.3, report(baseline=None), "there is no baseline; distill run trains it"),
         ("min_gap_closed", 0.3, report(baseline=0.96), "the teacher is no better than the baseline"),
+        ("min_top1", 0.3, report(top1=None), "there are no test samples"),
     ],
 )
 def test_what_was_not_measured_misses_its_gate_and_says_how_to_measure_it(gate, threshold, found, reason):
