@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from distill_cli.artifacts.lockfile import DEFAULT, Lock, Pinned
 from distill_cli.errors import ArtifactError, ConfigError
+from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.runtime.environment import describe_environment
 from distill_cli.stages.pins import ROLES, ancestry, inputs_of, pin, place_of
@@ -24,6 +25,10 @@ OF_THIS_MACHINE = ("paths.", "lock=")  # words that mean nothing elsewhere
 
 def main(config: DictConfig, output: Path) -> None:
     session = Session.of(config, is_held=False)
+    if session.in_sweep and not OmegaConf.is_interpolation(config, "lock"):
+        raise ConfigError(
+            "a sweep would write one lock over the other; name one for each job, such as 'lock=locks/${seed}.json'"
+        )
     result = run(session)
     session.write_result(output, result.document())
     session.suggest("run", f"lock={result.more['lock']}")
@@ -31,7 +36,7 @@ def main(config: DictConfig, output: Path) -> None:
 
 def run(session: Session) -> StageResult:
     """Raises `ArtifactError` where the student, or what it is made from, is not there."""
-    plan, path = session.plan, _destination(session)
+    plan, path = session.plan, _destination(session.plan)
     lock = lock_of(session)
     is_new = lock.write(path)
     files = sum(entry.get("count", 1) for one in lock.artifacts.values() for entry in one.files.values())
@@ -54,14 +59,8 @@ def lock_of(session: Session) -> Lock:
     )
 
 
-def _destination(session: Session) -> Path:
-    """Raises `ConfigError` where each job of a sweep would overwrite what the others wrote."""
-    word = next((word for word in session.words if word.startswith("lock=")), "")
-    if session.in_sweep and "${" not in word:
-        raise ConfigError(
-            "a sweep would write one lock over the other; name one for each job, such as 'lock=locks/${seed}.json'"
-        )
-    path = Path(session.plan.config.lock or DEFAULT)
+def _destination(plan: Plan) -> Path:
+    path = Path(plan.config.lock or DEFAULT)
     if path.is_dir():
         raise ConfigError(f"lock={path} is a directory; name a file in it, such as lock={path / DEFAULT}")
     return path
