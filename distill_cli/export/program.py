@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from textwrap import shorten
 from warnings import catch_warnings, simplefilter
@@ -50,7 +50,7 @@ def _silence() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with catch_warnings(), redirect_stdout(StringIO()):
+        with catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             simplefilter("ignore")
             yield
     finally:

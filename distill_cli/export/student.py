@@ -79,7 +79,7 @@ class Student:
                 "orientation": "turned as its EXIF says",
                 "transparency": "laid on white",
                 "mode": "L" if channels == 1 else "RGB",
-                "crop": f"the largest centred part of the proportions {width}:{height}",
+                "crop": "the largest centred part of the proportions below",
                 "resize": {"width": width, "height": height, "filter": "BILINEAR of Pillow, antialiased"},
             },
             "pixels": {"dtype": "uint8", "shape": ["batch", channels, height, width]},
