@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -15,6 +16,7 @@ from distill_cli.stages.fidelity import check_fidelity
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
+from distill_cli.stages.tracking import tracked
 
 
 def main(config: DictConfig, output: Path) -> float | None:
@@ -27,7 +29,7 @@ def main(config: DictConfig, output: Path) -> float | None:
 
 def run(session: Session) -> StageResult:
     """The student that the config asks for."""
-    plan = session.plan
+    plan, command = session.plan, session.command("run")
     if not plan.distils:
         return run_baseline(session)
 
@@ -35,9 +37,9 @@ def run(session: Session) -> StageResult:
         _check_inputs(session)
         from distill_cli.stages.jobs.train import train_student
 
-        return train_student(plan)
+        return tracked(session, "student", plan.student, command, partial(train_student, plan))
 
-    result = ensure("distill", plan.student, student_inputs(plan), build, session.command("run"))
+    result = ensure("distill", plan.student, student_inputs(plan), build, command)
     say(summary("student", result))
     return result
 
@@ -45,15 +47,14 @@ def run(session: Session) -> StageResult:
 def run_baseline(session: Session) -> StageResult:
     """The same student without a teacher."""
     plan = session.plan
+    command = session.command("run" if plan.distils else "distill")
 
     def build() -> Built:
         from distill_cli.stages.jobs.train import train_baseline
 
-        return train_baseline(plan)
+        return tracked(session, "baseline", plan.baseline, command, partial(train_baseline, plan))
 
-    result = ensure(
-        "distill", plan.baseline, {}, build, session.command("run" if plan.distils else "distill")
-    )
+    result = ensure("distill", plan.baseline, {}, build, command)
     say(summary("baseline", result))
     return result
 

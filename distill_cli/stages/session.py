@@ -18,6 +18,7 @@ from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.stages.held import Held
 from distill_cli.stages.result import write_result
+from distill_cli.trackers.tracking import Trackers
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Session:
     in_sweep: bool = False
     choices: Mapping[str, str | None] = field(default_factory=dict)  # config group, as typed, to option
     held: Held | None = None
+    trackers: Trackers = field(default_factory=Trackers)
 
     @classmethod
     def of(cls, config: DictConfig, *, is_held: bool = True) -> Session:
@@ -41,7 +43,8 @@ class Session:
     @classmethod
     def _of(cls, config: DictConfig) -> Session:
         if not HydraConfig.initialized():
-            return cls(Plan.of(config))
+            plan = Plan.of(config)
+            return cls(plan, trackers=Trackers.of(plan.config.logger))
         hydra = HydraConfig.get()
         flags = [
             flag
@@ -50,8 +53,10 @@ class Session:
             for flag in ("--config-dir", source.path)
         ]
         words = (*flags, *(as_typed(override) for override in hydra.overrides.task))
-        in_sweep = hydra.mode == RunMode.MULTIRUN
-        return cls(Plan.of(config), words, in_sweep, choices=_choices(hydra.runtime.choices))
+        in_sweep, output = hydra.mode == RunMode.MULTIRUN, Path(hydra.runtime.output_dir)
+        plan, group = Plan.of(config), Path(hydra.sweep.dir) if in_sweep else output
+        trackers = Trackers.of(plan.config.logger, output, group.name)
+        return cls(plan, words, in_sweep, choices=_choices(hydra.runtime.choices), trackers=trackers)
 
     def command(self, verb: str, *more: str) -> str:
         """What to type for another verb with the same overrides, some of them replaced."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from distill_cli.stages.ensure import Built, ensure
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
+from distill_cli.stages.tracking import tracked
 
 
 def main(config: DictConfig, output: Path) -> float | None:
@@ -22,13 +24,14 @@ def main(config: DictConfig, output: Path) -> float | None:
 
 
 def run(session: Session) -> StageResult:
-    plan = session.plan
+    plan, command = session.plan, session.command("train-teacher")
 
     def build() -> Built:
         from distill_cli.stages.jobs.train import import_teacher, train_teacher
 
-        return train_teacher(plan) if plan.config.teacher.checkpoint is None else import_teacher(plan)
+        make = train_teacher if plan.config.teacher.checkpoint is None else import_teacher
+        return tracked(session, "teacher", plan.teacher, command, partial(make, plan))
 
-    result = ensure("train-teacher", plan.teacher, {}, build, session.command("train-teacher"))
+    result = ensure("train-teacher", plan.teacher, {}, build, command)
     say(summary("teacher", result))
     return result

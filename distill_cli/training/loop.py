@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -41,6 +41,16 @@ SETTLE_EVERY = 50  # steps between two looks at the losses; each look waits for 
 Record = dict[str, float]  # one epoch of the history
 
 
+class OnEpoch(Protocol):
+    """Whoever follows a training. `step` is how far it was; `resumed`: an earlier process trained this epoch."""
+
+    def __call__(self, record: Record, step: int, *, resumed: bool = False) -> None: ...
+
+
+def unfollowed(record: Record, step: int, *, resumed: bool = False) -> None:
+    """Nobody does."""
+
+
 @dataclass(frozen=True)
 class TrainingRun:
     """All a training needs."""
@@ -55,6 +65,7 @@ class TrainingRun:
     key: str  # of the artefact in the making
     checkpoint: Path
     checkpoint_every: float  # seconds
+    on_epoch: OnEpoch = unfollowed
 
 
 class Trainer:
@@ -167,6 +178,7 @@ class Trainer:
             record |= self.run.validate(self.kept.eval())
             self.model.train()
         self.history.append(record)
+        self.run.on_epoch(record, self.step)
 
     def _check_weights(self) -> None:
         """The losses were those before the last step: what it made of the weights is seen here."""
@@ -192,7 +204,7 @@ class Trainer:
         save_checkpoint(self.run.checkpoint, self.run.key, state)
 
     def resume(self) -> bool:
-        """Take up the checkpoint; False where there is none."""
+        """Take up the checkpoint, and tell who follows what was done before; False where there is none."""
         state = load_checkpoint(self.run.checkpoint, self.run.key)
         if state is None:
             return False
@@ -203,6 +215,8 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self.meter.load(state["meter"])
         self.history, self.step = state["history"], state["step"]
+        for record in self.history:
+            self.run.on_epoch(record, int(record["epoch"]) * self.steps_per_epoch, resumed=True)
         return True
 
 

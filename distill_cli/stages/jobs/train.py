@@ -37,7 +37,7 @@ from distill_cli.stages.jobs.workplace import (
     trained_model,
     training_runtime,
 )
-from distill_cli.training.loop import Record, Trainer, TrainingRun
+from distill_cli.training.loop import OnEpoch, Record, Trainer, TrainingRun, unfollowed
 from distill_cli.training.objectives import CrossEntropy, Distillation, Objective
 from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
 from distill_cli.training.unseen_taps import zero_unseen_taps
@@ -45,19 +45,19 @@ from distill_cli.training.unseen_taps import zero_unseen_taps
 HISTORY = "history.json"  # one record an epoch
 
 
-def train_teacher(plan: Plan) -> Built:
+def train_teacher(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     recipe = plan.config.teacher
     objective = CrossEntropy(recipe.label_smoothing)
-    return _train(plan, "teacher", plan.teacher, recipe, plan.teacher_views, objective)
+    return _train(plan, "teacher", plan.teacher, recipe, plan.teacher_views, objective, on_epoch)
 
 
-def train_baseline(plan: Plan) -> Built:
+def train_baseline(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     recipe = plan.config.student
     objective = CrossEntropy(recipe.label_smoothing)
-    return _train(plan, "baseline", plan.baseline, recipe, plan.config.views, objective)
+    return _train(plan, "baseline", plan.baseline, recipe, plan.config.views, objective, on_epoch)
 
 
-def train_student(plan: Plan) -> Built:
+def train_student(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     config = plan.config
     rehearse_loss(plan)
     objective = Distillation(
@@ -67,11 +67,11 @@ def train_student(plan: Plan) -> Built:
         temperature=instantiate(config.temperature_schedule),
         alpha=instantiate(config.alpha_schedule),
     )
-    return _train(plan, "student", plan.student, config.student, config.views, objective)
+    return _train(plan, "student", plan.student, config.student, config.views, objective, on_epoch)
 
 
-def import_teacher(plan: Plan) -> Built:
-    """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
+def import_teacher(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
+    """A teacher artefact out of `teacher.checkpoint`. Nothing is trained, so there is no epoch."""
     config = plan.config.teacher
     model = new_model(plan, config.model, config.seed, pretrained=False)
     load_weights(model, Path(str(config.checkpoint)))
@@ -97,6 +97,7 @@ def _train(
     recipe: Training,
     views: Mapping[str, Any],
     objective: Objective,
+    on_epoch: OnEpoch,
 ) -> Built:
     setting = "teacher" if role == "teacher" else "student"
     with memory_advice(f"{setting}.batch_size, or raise {setting}.accumulation"):
@@ -116,6 +117,7 @@ def _train(
                 key=place.key,
                 checkpoint=place.work / CHECKPOINT,
                 checkpoint_every=plan.config.trainer.checkpoint_every,
+                on_epoch=on_epoch,
             )
         )
         resumed = trainer.resume()
