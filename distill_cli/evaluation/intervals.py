@@ -38,7 +38,7 @@ def mcnemar(one_only: int, other_only: int) -> float:
     for k in range(few):
         term = term * (n - k) // (k + 1)
         total += term
-    return min(1.0, 2 * total / 2**n)
+    return min(1.0, float(2 * total / 2**n))
 
 
 def is_noise(p: float) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SCHEMA = 2
+REPORT = "report.json"
 ROLES = ("teacher", "student", "baseline")
 ABSENT = "–"
 
@@ -139,7 +140,9 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def _finding(found: Figures) -> str:
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in found["evidence"].items())
+    figures = ", ".join(
+        f"{name} {value:.4g}" for name, value in found["evidence"].items() if value is not None
+    )
     return f"**{found['rule']}**: {found['says'].rstrip('.')} ({figures}). Try `{found['try']}`"
 
 

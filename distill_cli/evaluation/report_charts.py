@@ -9,18 +9,23 @@ from distill_cli.evaluation.report import ROLES
 from distill_cli.pages.charts import MUTED, axes_of, drawing, series, svg
 
 WIDTH, HEIGHT = 4.6, 3.5  # inches: two fit side by side, and one is as wide as a phone
+SMALLEST, LARGEST = 8, 160  # areas of a mark without samples, and of one with all of them
 STYLES: dict[str, dict[str, Any]] = {role: series(number) for number, role in enumerate(ROLES)}
 
 
 def reliability_chart(report: Mapping[str, Any]) -> str:
     """Accuracy against confidence, bin by bin, for all models."""
-    found = {role: bins for role, bins in report["calibration"].items() if bins}
+    found = {role: report["calibration"][role] for role in ROLES if report["calibration"][role]}
     with drawing():
         figure, (axes,) = axes_of(width=WIDTH, height=HEIGHT)
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", label="as sure as right")
         for role, bins in found.items():
-            sure, right = ([one[name] for one in bins] for name in ("confidence", "accuracy"))
-            axes.plot(sure, right, label=role, markersize=5, **STYLES[role])
+            sure, right, counts = (
+                [one[name] for one in bins] for name in ("confidence", "accuracy", "count")
+            )
+            sizes = [SMALLEST + LARGEST * count / sum(counts) for count in counts]
+            axes.plot(sure, right, color=STYLES[role]["color"], linewidth=1, alpha=0.5)
+            axes.scatter(sure, right, sizes, label=role, **STYLES[role])
         axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.02))
         axes.legend(loc="upper left")
         says = ". ".join(calibration_in_words(report, role) for role in found)
@@ -38,10 +43,10 @@ def calibration_in_words(report: Mapping[str, Any], role: str) -> str:
     return f"{role}: right in {right:.1%}, on average {sure:.1%} sure, calibration error {error:.1%}"
 
 
-def curve_chart(report: Mapping[str, Any], figure: str, name: str, title: str, label: str) -> str:
-    """A figure of the training history, epoch by epoch; empty where no model has it."""
-    curves = {role: _points(records, figure) for role, records in report["curves"].items()}
-    known = {role: points for role, points in curves.items() if points}
+def curve_chart(curves: Mapping[str, Any], figure: str, name: str, title: str, label: str) -> str:
+    """A figure of the training histories, epoch by epoch; empty where none has it."""
+    found = {role: _points(curves[role], figure) for role in ROLES}
+    known = {role: points for role, points in found.items() if points}
     if not known:
         return ""
     from matplotlib.ticker import MaxNLocator

@@ -19,6 +19,10 @@ from distill_cli.pages.page import picture, render
 MOST_CLASSES = 15  # that lost or gained most
 MOST_PIXELS = 64  # a side of a picture that is shown
 MOST_ITEMS = 12  # of a list in an identity
+CURVES = (
+    ("hard", "loss", "Loss against the labels, on each model's own training views", "cross-entropy (nats)"),
+    ("validation_top1", "validation", "Accuracy on the validation part", "validation top-1"),
+)
 KINDS = {
     "student_right": "The student is right, the teacher wrong",
     "teacher_right": "The teacher is right, the student wrong",
@@ -66,22 +70,25 @@ def _classes(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _heat(report: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The student's confusions minus the teacher's, and the largest of them."""
+    """The student's counts minus the teacher's, and the largest difference."""
     counts = report["confusion_counts"]
     if counts is None:
         return None
-    pairs = zip(counts["student"], counts["teacher"], strict=True)
-    rows = [[ours - theirs for ours, theirs in zip(*pair, strict=True)] for pair in pairs]
+    rows = [
+        [ours - theirs for ours, theirs in zip(*pair, strict=True)]
+        for pair in zip(counts["student"], counts["teacher"], strict=True)
+    ]
     names = [one["class"] for one in report["per_class"]]
     return {"names": names, "rows": rows, "most": max((abs(n) for row in rows for n in row), default=0)}
 
 
-def _curves(report: Mapping[str, Any]) -> list[str]:
-    wanted = (
-        ("hard", "loss", "Cross-entropy with the labels while training", "cross-entropy (nats)"),
-        ("validation_top1", "validation", "Validation accuracy while training", "validation top-1"),
+def _curves(report: Mapping[str, Any]) -> dict[str, str]:
+    """Charts of the training, by what is said below them."""
+    drawn = (
+        (title, curve_chart(report["curves"], figure, name, title, label))
+        for figure, name, title, label in CURVES
     )
-    return [chart for names in wanted if (chart := curve_chart(report, *names))]
+    return {title: chart for title, chart in drawn if chart}
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:

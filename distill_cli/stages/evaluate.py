@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import Place, verified
 from distill_cli.errors import ArtifactError
-from distill_cli.evaluation.report import findings, headline, terminal_table
+from distill_cli.evaluation.report import REPORT, findings, headline, terminal_table
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, show
 from distill_cli.stages import gates
@@ -19,8 +19,6 @@ from distill_cli.stages.ensure import Built, ensure
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
-
-REPORT = "report.json"
 
 
 def main(config: DictConfig, output: Path) -> float | None:

@@ -19,7 +19,7 @@ from distill_cli.evaluation.disagreements import shown
 from distill_cli.evaluation.latency import latency
 from distill_cli.evaluation.metrics import Predictions, closeness, predict_all, scores
 from distill_cli.evaluation.provenance import provenance
-from distill_cli.evaluation.report import ROLES, SCHEMA, comparison, markdown
+from distill_cli.evaluation.report import REPORT, ROLES, SCHEMA, comparison, markdown
 from distill_cli.evaluation.report_page import page, pictures_of
 from distill_cli.evaluation.sections import paired, sections, trust
 from distill_cli.models.artifact import WEIGHTS
@@ -51,8 +51,9 @@ def measure(plan: Plan, place: Place, command: str) -> Built:
     with memory_advice("evaluate.batch_size"):
         measured = _all_models(plan, place)
         report = finite_or_null(_report(plan, place, command, measured))
+    write_json(place.work / REPORT, report)
+    report = read_json(place.work / REPORT)  # what is shown is what is written, in its order
     pictures = pictures_of(plan.data, shown(report["disagreements"]))
-    write_json(place.work / "report.json", report)
     write_bytes(place.work / "report.md", markdown(report).encode())
     write_bytes(place.work / "report.html", page(report, pictures).encode())
     student, compared = report["models"]["student"], report["comparison"]
