@@ -1,0 +1,108 @@
+"""What makes a student what it is: its identity, and behind the keys in it those of labels and teacher.
+
+Flat, and under the names that a user types. An argument of a choice (`student.optimizer.lr`) knows which choice
+it belongs to, because it only means something beside the same choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distill_cli.artifacts.keys import canonical_json, key_of
+from distill_cli.cache.documents import DIGITS
+from distill_cli.comparison import names
+from distill_cli.comparison.library import Library
+from distill_cli.comparison.students import STUDENTS, TEACHERS, Student
+
+
+@dataclass(frozen=True)
+class Fact:
+    value: Any  # plain, or a Thing
+    within: str = ""  # the choice whose argument it is
+
+    @property
+    def canonical(self) -> str:
+        value = self.value
+        return canonical_json([value.word, value.spec] if isinstance(value, Thing) else value)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A spec that has one cell: a model, a loss."""
+
+    word: str
+    spec: Mapping[str, Any]
+
+
+Facts = Mapping[str, Fact]
+
+
+def facts_of(student: Student, library: Library) -> Facts:
+    """Raises `ArtifactError` where labels or teacher are there and damaged."""
+    if student.kind == TEACHERS:
+        return _teacher(student)
+    found = dict(_flat(student.identity, names.STUDENT, names.NO_SETTING[STUDENTS]))
+    found["student"] = Fact(Thing(_name(student), student.identity.get("model") or {}))
+    taught = student.identity.get("distillation") or {}
+    return {**found, **_taught_by(taught.get("soft_labels"), taught.get("teacher"), library)}
+
+
+def teacher_key(student: Student, library: Library) -> str | None:
+    """None for a baseline, and where the labels that would say it are gone."""
+    taught = student.identity.get("distillation") or {}
+    labels = library.labels(taught["soft_labels"]) if taught.get("soft_labels") else None
+    return taught.get("teacher") or (labels or {}).get("teacher")
+
+
+def _taught_by(labels_key: str | None, teacher: str | None, library: Library) -> Facts:
+    """What is behind the keys; where nothing is there any more, the key's first digits."""
+    if labels_key is not None:
+        labels = library.labels(labels_key)
+        if labels is None:
+            return {"soft_labels": Fact(labels_key[:DIGITS])}
+        found = dict(_flat(labels, names.LABELS, names.NO_SETTING["soft_labels"]))
+        return {**found, **_taught_by(None, labels.get("teacher"), library)}
+    if teacher is None:
+        return {}
+    known = library.model(TEACHERS, teacher)
+    return _teacher(known) if known else {"teacher": Fact(teacher[:DIGITS])}
+
+
+def _teacher(teacher: Student) -> Facts:
+    found = dict(_flat(teacher.identity, names.TEACHER, names.NO_SETTING[TEACHERS]))
+    if found.get("teacher.views.seed") == found.get("teacher.seed"):  # follows it unless one says otherwise
+        found.pop("teacher.views.seed", None)
+    return {**found, "teacher": Fact(Thing(_name(teacher), teacher.identity.get("model") or {}))}
+
+
+def _name(student: Student) -> str:
+    return str(student.model.get("name") or names.word_of(student.model))
+
+
+def _flat(
+    identity: Mapping[str, Any], typed: Mapping[str, str], no_setting: tuple[str, ...]
+) -> Iterator[tuple[str, Fact]]:
+    def walk(value: Any, path: str, within: str) -> Iterator[tuple[str, Fact]]:
+        name = names.typed(path, typed)
+        if path in no_setting:
+            return
+        if path in names.DIGESTS:
+            yield name, Fact((value if isinstance(value, str) else key_of({"": value}))[:DIGITS])
+        elif not isinstance(value, Mapping):
+            is_argument = name.startswith(f"{within}.")
+            yield from () if path == "distillation" else [(name, Fact(value, within if is_argument else ""))]
+        elif path in names.IN_ONE_CELL:
+            yield name, Fact(Thing(names.word_of(value), value))
+        else:
+            is_choice = "_target_" in value or path.endswith("mixing")
+            if is_choice:
+                yield name, Fact(names.word_of(value))
+            hidden = ("_target_", names.NAMED_BY.get(str(value.get("_target_"))))
+            for key, item in value.items():
+                if key not in hidden:
+                    yield from walk(item, f"{path}.{key}", name if is_choice else within)
+
+    for key, item in identity.items():
+        yield from walk(item, key, "")

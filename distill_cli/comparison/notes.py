@@ -1,0 +1,77 @@
+"""What stands under the table: what ranks, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from distill_cli.comparison.row import Row
+from distill_cli.comparison.students import STUDENTS, Student
+
+RANKED = "Ranked by mean validation accuracy. Test accuracy stands beside it and ranks nothing."
+NO_VALIDATION = "Not ranked: there is no validation part to rank by, and test is not for choosing; \
+data.validation=0.1 holds one out."
+OTHER_VALIDATION = "Not ranked: the students were validated on different parts."
+MOST_COMMANDS = 3
+OF_DISTILLATION = ("temperature", "alpha", "loss", "soft_labels", "teacher_source", "seed", "sweep")
+
+
+def why_unranked(students: Sequence[Student]) -> str:
+    """Empty where validation can rank them."""
+    if all(student.validation is None for student in students):
+        return NO_VALIDATION
+    parts = {student.parts["validation"] for student in students if "validation" in student.parts}
+    is_measured = all(student.validation is not None for student in students)
+    return "" if is_measured and len(parts) <= 1 else OTHER_VALIDATION
+
+
+def notes_on(rows: Sequence[Row], why_not: str) -> Iterator[str]:
+    yield why_not or RANKED
+    if all(row.n == 1 for row in rows):
+        yield "One seed each: how much is chance shows a sweep over seeds, seed=0,1,2."
+    else:
+        yield "± is the standard deviation over n seeds."
+    yield from _on_baselines(rows)
+    taught = [row for row in rows if row.students[0].kind == STUDENTS and not row.is_baseline]
+    if any(row.teacher is None for row in taught):
+        yield "A teacher is gone, or lies elsewhere: --artifacts DIR says where."
+    devices = {device for row in rows for device in row.latency}
+    if len(devices) > 1:
+        yield "Latency was measured on different devices; compare within a column only."
+
+
+def _on_baselines(rows: Sequence[Row]) -> Iterator[str]:
+    lacking: dict[str, list[Student]] = {}
+    for row in rows:
+        for student, baseline in zip(row.students, row.baselines, strict=True):
+            if baseline is None and student.kind == STUDENTS and not student.is_baseline:
+                lacking.setdefault(_alone(student), []).append(student)
+    for students in list(lacking.values())[:MOST_COMMANDS]:
+        who = f"{students[0].model.get('name', 'student')}, {_seeds(students)}"
+        yield f"No baseline of {who}; make it with: {baseline_command(students)}"
+    if any(row.gain for row in rows):
+        yield "Gain: test accuracy over the baseline of the same seed, in points."
+
+
+def baseline_command(students: Sequence[Student]) -> str:
+    """`distill distill -m alpha=0 seed=0,1`, and what else the students were built with."""
+    seeds = sorted({student.seed or 0 for student in students})
+    words = shlex.split(students[0].command or "")[2:]
+    kept = [word for word in words if word.lstrip("+~").partition("=")[0] not in _dropped(words)]
+    several = ["-m"] if len(seeds) > 1 else []
+    return shlex.join(["distill", "distill", *several, "alpha=0", f"seed={','.join(map(str, seeds))}", *kept])
+
+
+def _dropped(words: Sequence[str]) -> set[str]:
+    keys = {word.lstrip("+~").partition("=")[0] for word in words}
+    return {key for key in keys if key.partition(".")[0].removesuffix("_schedule") in OF_DISTILLATION}
+
+
+def _alone(student: Student) -> str:
+    """The same for students that share a baseline, but for the seed."""
+    return str({**student.identity, "distillation": None, "seed": None})
+
+
+def _seeds(students: Sequence[Student]) -> str:
+    seeds = sorted({student.seed or 0 for student in students})
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"

@@ -1,0 +1,42 @@
+"""The end of a sweep: its jobs in one table and one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distill_cli.comparison.outputs import present
+from distill_cli.comparison.sources import OTHER_STAGES, Search
+from distill_cli.comparison.students import Student
+from distill_cli.comparison.table import tabulate
+from distill_cli.errors import DistillError
+from distill_cli.runtime.console import say
+
+
+def report_sweep(directory: Path, results: Sequence[Mapping[str, Any]]) -> None:
+    """`results` are the documents of the jobs that were done, built or up to date.
+
+    What cannot be shown is said and fails nothing: the students are there, whatever became of their table.
+    """
+    students = list(_students(results))
+    if not students:
+        return
+    unique = {student.key: student for student in students}
+    if len(unique) < len(students):
+        say(f"{len(students)} jobs made {len(unique)} different students; each counts once")
+    try:
+        present(tabulate(list(unique.values())), directory, "sweep")
+    except DistillError as error:
+        say(f"no table of the sweep: {error}")
+
+
+def _students(results: Sequence[Mapping[str, Any]]) -> Iterator[Student]:
+    for result in results:
+        if result.get("stage") in OTHER_STAGES:
+            continue
+        try:
+            artefact = Path(str(result.get("artifact")))
+            yield Search(artefact.parent.parent).of_result(result, str(result.get("name")))
+        except DistillError as error:
+            say(f"left out: {error}")
