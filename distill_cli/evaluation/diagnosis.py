@@ -1,14 +1,106 @@
-"""Why a student stays behind: the known causes, each held against figures of the run. No torch."""
+"""Why a student stays behind: the known causes, each held against figures of the run. No torch.
+
+A rule is a function from the evidence to a finding, or to None: where its cause does not fit, or where a figure
+it needs is not known. Nothing is said of a student that keeps up. Where the thresholds come from, and what
+following the advice brought, is in docs/diagnosis.md.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+Z95 = 1.96  # standard errors on either side of a 95 % confidence interval
+MOST_FINDINGS = 3  # more advice than that is none
+
+STILL_FALLING = (
+    0.12  # `fall` of runs that got better from more epochs; of those that only need more units: less
+)
+UNLEARNED = 0.06  # `unlearned` from which more epochs paid; runs trained to the end have 0.02 to 0.055
+UNDERFIT = 0.01  # train accuracy below the teacher's: one picture in a hundred that the student cannot hold
+FLAT_SOFT_LABELS = (
+    0.95  # relative entropy: classes the teacher told apart look alike, the student fits what is left
+)
+BARE_SOFT_LABELS = 0.05  # relative entropy: one class has it all, as in a hard label
+OPPOSED = -0.5  # gradient cosine: half of each term's pull undoes the other's
+CONTRADICTED = 0.05  # share of train labels the teacher denies beyond its own test error
+OVERCONFIDENT = 0.03  # confidence on train views above the test accuracy
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """Overrides to type, one for each cause. They follow from the config, whether the cause fits or not."""
+
+    larger_student: str
+    longer_training: str
+    better_teacher: str
+    more_teacher: str  # in the loss, against the labels
+    temperature: str
+    telling_views: str  # on which an overconfident teacher says more
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rules look at. None: not known."""
+    """What the rules look at. Shares are fractions in [0, 1]; None: not known."""
+
+    # of the report
+    test_samples: int
+    student_top1: float
+    teacher_top1: float
+    baseline_top1: float | None
+    student_agreement: float  # share of test samples for which student and teacher name the same class
+    baseline_agreement: float | None  # likewise, of the baseline
+    # of the training
+    alpha: float  # weight of the soft term, mean over the training
+    fall: float | None  # of the loss, as a share, from a quarter of the epochs to half of them
+    # of a sample of the train part, as it is
+    train_top1: float | None  # the student's, of labelled samples
+    # of the same samples, in a view that the student was trained on
+    label_agreement: float | None  # share of the labels that are the teacher's top class
+    teacher_confidence: float | None  # probability of the teacher's top class at T = 1, mean
+    entropy: float | None  # of the soft labels at T = 1, mean, as a share of log(classes)
+    coldest_entropy: (
+        float | None
+    )  # at the lowest temperature of the schedule; None: the loss has no temperature
+    hottest_entropy: float | None  # at the highest
+    unlearned: (
+        float | None
+    )  # KL from the soft labels to the student, as a share of that to equal probabilities
+    gradient_cosine: float | None  # between the gradients of the hard and the soft loss at the final weights
+
+    remedies: Remedies
+
+    @property
+    def drop(self) -> float:
+        """How far the student is below its teacher."""
+        return self.teacher_top1 - self.student_top1
+
+    @property
+    def drop_noise(self) -> float:
+        """Half the confidence interval of `drop`, at most.
+
+        Only samples on which the two differ count (McNemar), and of these at most all say right against wrong.
+        """
+        return _noise(self.student_agreement, self.test_samples)
+
+    @property
+    def is_behind(self) -> bool:
+        """Below the teacher by more than noise, or without gain over the same student from labels alone."""
+        without_gain = self.baseline_top1 is not None and self.student_top1 <= self.baseline_top1
+        return self.drop > self.drop_noise or without_gain
+
+    @property
+    def underfit(self) -> float | None:
+        """How far the student's train accuracy is below the teacher's test accuracy.
+
+        Or below what the teacher reaches on the train labels, if that is less: wrong labels are no lack of units.
+        """
+        if self.train_top1 is None:
+            return None
+        reach = self.teacher_top1 if self.label_agreement is None else self.label_agreement
+        return min(self.teacher_top1, reach) - self.train_top1
 
 
 @dataclass(frozen=True)
@@ -19,6 +111,7 @@ class Finding:
     says: str  # one plain sentence
     evidence: dict[str, float]
     try_: str
+    fit: float  # how many times the threshold the figure is; 1 and more
 
     def document(self) -> dict[str, Any]:
         return {"rule": self.rule, "says": self.says, "evidence": self.evidence, "try": self.try_}
@@ -26,4 +119,156 @@ class Finding:
 
 def diagnose(evidence: Evidence) -> list[Finding]:
     """The causes that fit, the best first. None for a student that keeps up."""
-    return []
+    if not evidence.is_behind:
+        return []
+    findings = [finding for rule in RULES if (finding := rule(evidence)) is not None]
+    return sorted(findings, key=lambda finding: finding.fit, reverse=True)[:MOST_FINDINGS]
+
+
+def student_too_small(evidence: Evidence) -> Finding | None:
+    """It cannot hold its own train pictures, and time does not help."""
+    underfit, unlearned, fall = evidence.underfit, evidence.unlearned, evidence.fall
+    if underfit is None or unlearned is None or fall is None or evidence.train_top1 is None:
+        return None
+    if underfit < UNDERFIT or unlearned < UNLEARNED or fall >= STILL_FALLING:
+        return None
+    return Finding(
+        "student_too_small",
+        f"The student is right on only {evidence.train_top1:.1%} of the pictures it was trained on, and its loss "
+        "had nearly stopped falling: it is too small for what it is taught.",
+        {"train_top1": evidence.train_top1, "teacher_top1": evidence.teacher_top1, "fall": fall},
+        evidence.remedies.larger_student,
+        underfit / UNDERFIT,
+    )
+
+
+def too_few_epochs(evidence: Evidence) -> Finding | None:
+    """There is more to learn from the soft labels, and time brings it."""
+    unlearned, fall = evidence.unlearned, evidence.fall
+    if unlearned is None or fall is None or unlearned < UNLEARNED or fall < STILL_FALLING:
+        return None
+    return Finding(
+        "too_few_epochs",
+        f"When the training went from a quarter of its epochs to half of them, the loss still fell by {fall:.0%}, "
+        f"and {unlearned:.0%} of what the soft labels say is not learned yet: the training is too short.",
+        {"fall": fall, "unlearned": unlearned},
+        evidence.remedies.longer_training,
+        min(fall / STILL_FALLING, unlearned / UNLEARNED),
+    )
+
+
+def temperature_too_high(evidence: Evidence) -> Finding | None:
+    """At every temperature of the schedule the soft labels are nearly uniform."""
+    entropy = evidence.coldest_entropy
+    if entropy is None or entropy < FLAT_SOFT_LABELS:
+        return None
+    return Finding(
+        "temperature_too_high",
+        f"At this temperature the soft labels have {entropy:.1%} of the entropy of equal probabilities: the "
+        "student spends itself on differences between classes that are all but ruled out.",
+        _known(soft_label_entropy=entropy, unlearned=evidence.unlearned),
+        evidence.remedies.temperature,
+        (1 - FLAT_SOFT_LABELS) / max(1 - entropy, 1e-9),
+    )
+
+
+def temperature_too_low(evidence: Evidence) -> Finding | None:
+    """At every temperature of the schedule the soft labels say no more than hard ones.
+
+    Where the teacher knows the train part by heart, that is the cause, and the temperature a part of its remedy.
+    """
+    entropy = evidence.hottest_entropy
+    if entropy is None or entropy > BARE_SOFT_LABELS or _overconfidence(evidence) >= OVERCONFIDENT:
+        return None
+    return Finding(
+        "temperature_too_low",
+        f"At this temperature the soft labels have {entropy:.1%} of the entropy of equal probabilities: they say "
+        "little more than hard labels do.",
+        _known(soft_label_entropy=entropy, unlearned=evidence.unlearned),
+        evidence.remedies.temperature,
+        BARE_SOFT_LABELS / max(entropy, 1e-9),
+    )
+
+
+def terms_at_odds(evidence: Evidence) -> Finding | None:
+    """The labels pull away from where the teacher pulls to.
+
+    The cosine alone says nothing: where training has converged, the two terms balance, and it is near -1 however
+    small their quarrel. So the teacher must also deny more train labels than its own test error explains.
+    """
+    cosine, agreement = evidence.gradient_cosine, evidence.label_agreement
+    if cosine is None or agreement is None or not 0 < evidence.alpha < 1 or cosine > OPPOSED:
+        return None
+    denied = (1 - agreement) - (1 - evidence.teacher_top1)
+    if denied < CONTRADICTED:
+        return None
+    return Finding(
+        "terms_at_odds",
+        f"The teacher denies {1 - agreement:.0%} of the train labels but errs on {1 - evidence.teacher_top1:.0%} "
+        f"of the test set, and the gradients of the two terms oppose each other (cosine {cosine:.2f}): hard and "
+        "soft loss fight.",
+        {"gradient_cosine": cosine, "label_agreement": agreement, "alpha": evidence.alpha},
+        evidence.remedies.more_teacher,
+        denied / CONTRADICTED,
+    )
+
+
+def teacher_barely_better(evidence: Evidence) -> Finding | None:
+    """There is little to learn from a teacher that the same student reaches without it."""
+    baseline, agreement = evidence.baseline_top1, evidence.baseline_agreement
+    if baseline is None or agreement is None:
+        return None
+    lead, noise = evidence.teacher_top1 - baseline, _noise(agreement, evidence.test_samples)
+    if lead > noise:
+        return None
+    return Finding(
+        "teacher_barely_better",
+        f"The teacher is {100 * lead:+.2f} points from the student trained without it, which is within the noise "
+        f"of ±{100 * noise:.2f}: there is little to learn from it.",
+        {"teacher_top1": evidence.teacher_top1, "baseline_top1": baseline, "noise": noise},
+        evidence.remedies.better_teacher,
+        noise / lead if lead > 0 else math.inf,
+    )
+
+
+def teacher_overconfident(evidence: Evidence) -> Finding | None:
+    """It knows the pictures it labels by heart: sure of them all, and not as good on others."""
+    confidence, entropy = evidence.teacher_confidence, evidence.entropy
+    excess = _overconfidence(evidence)
+    if confidence is None or entropy is None or entropy > BARE_SOFT_LABELS or excess < OVERCONFIDENT:
+        return None
+    return Finding(
+        "teacher_overconfident",
+        f"The teacher is {confidence:.1%} sure of its labels on the train views but right on "
+        f"{evidence.teacher_top1:.1%} of the test set: it knows them by heart, and its soft labels say little.",
+        {"teacher_confidence": confidence, "teacher_top1": evidence.teacher_top1, "entropy": entropy},
+        evidence.remedies.telling_views,
+        excess / OVERCONFIDENT,
+    )
+
+
+Rule = Callable[[Evidence], Finding | None]
+RULES: tuple[Rule, ...] = (
+    teacher_barely_better,
+    terms_at_odds,
+    teacher_overconfident,
+    temperature_too_low,
+    temperature_too_high,
+    too_few_epochs,
+    student_too_small,
+)
+
+
+def _overconfidence(evidence: Evidence) -> float:
+    """Confidence on train views above the test accuracy; 0 where it is not known."""
+    confidence = evidence.teacher_confidence
+    return 0.0 if confidence is None else confidence - evidence.teacher_top1
+
+
+def _noise(agreement: float, samples: int) -> float:
+    """Half the confidence interval of a difference in accuracy between models that agree this often, at most."""
+    return Z95 * math.sqrt((1 - agreement) / samples)
+
+
+def _known(**figures: float | None) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None}

@@ -1,19 +1,274 @@
-"""Gathering the figures that a diagnosis is made from."""
+"""Gathering the figures that a diagnosis is made from, on a sample of the train part.
+
+The student runs twice over the sample: over its pictures as they are, and over their first view, for which the
+teacher's rows are stored. One view, because the rows of the others need not be read for it. Gradients are those of
+the whole sample at the final weights, in eval mode and float32; nothing of them stays in the student.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
+from distill_cli.artifacts.files import read_json
+from distill_cli.artifacts.store import verified
+from distill_cli.config.targets import instantiate
+from distill_cli.data.batch import Batch
+from distill_cli.data.loader import Loader
+from distill_cli.data.splits import UNLABELLED, ArraySplit
+from distill_cli.data.views.views import open_views
+from distill_cli.errors import ArtifactError
 from distill_cli.evaluation.diagnosis import Evidence
+from distill_cli.evaluation.metrics import predict_all
+from distill_cli.evaluation.remedies import remedies
+from distill_cli.losses.kd import softened_kl
+from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.soften import soften
+from distill_cli.models.penultimate import Penultimate
 from distill_cli.plan import Plan
+from distill_cli.runtime.console import say
 from distill_cli.runtime.device import Runtime
+from distill_cli.schedules import values_of
+from distill_cli.soft_labels.encodings import open_encoding
+from distill_cli.soft_labels.reader import LabelReader
+from distill_cli.stages.jobs.train import HISTORY
+from distill_cli.stages.jobs.workplace import clean_loader, trained_model
+from distill_cli.training.objectives import CrossEntropy, SoftLoss
+from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
+
+Figures = dict[str, Any]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0)  # what may be advised
+TELLING_ENTROPY = 0.3  # relative, of soft labels that rank the wrong classes and still name the right one
+CLEAR_SHARE = 0.75  # of a mixed view: there its larger part is what the teacher should see
 
 
 def gather(
-    plan: Plan, student: nn.Module, runtime: Runtime, models: Mapping[str, dict[str, Any] | None]
+    plan: Plan, student: nn.Module, runtime: Runtime, models: Mapping[str, Figures | None]
 ) -> Evidence:
-    """`student` is on the device, in eval mode; `models` are the report's figures of each role."""
-    return Evidence()
+    """`student` is on the device, in eval mode; `models` are the report's figures of each role.
+
+    Where the soft labels are gone, what comes from them is None.
+    """
+    index = _spread(len(plan.data.train), plan.config.evaluate.diagnosis)
+    with runtime.at_work():
+        train_top1 = _train_top1(plan, student, runtime, index)
+        try:
+            taught = _taught(plan, student, runtime, index)
+        except ArtifactError as error:
+            say(f"no diagnosis from the soft labels: {error}")
+            taught = _Taught()
+    pupil, teacher, baseline = (models[role] or {} for role in ("student", "teacher", "baseline"))
+    return Evidence(
+        test_samples=int((plan.data.test.labels != UNLABELLED).sum()),
+        student_top1=pupil["top1"],
+        teacher_top1=teacher["top1"],
+        baseline_top1=baseline.get("top1"),
+        student_agreement=pupil["agreement"],
+        baseline_agreement=baseline.get("agreement"),
+        alpha=_mean(values_of(instantiate(plan.config.alpha_schedule))),
+        fall=_fall(plan),
+        train_top1=train_top1,
+        **taught.figures(),
+        remedies=remedies(plan.config, taught.telling, teacher["parameters"] / pupil["parameters"]),
+    )
+
+
+def _spread(samples: int, most: int) -> Integers:
+    """Evenly over all of them: some sets are sorted by class."""
+    return np.unique(np.linspace(0, samples - 1, min(most, samples)).astype(np.int64))
+
+
+def _train_top1(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -> float | None:
+    loader = clean_loader(plan, plan.data.train.take(index), runtime)
+    found = predict_all(student, loader, runtime, plan.config.evaluate.batch_size).labelled
+    if not len(found.labels):
+        return None
+    return (found.logits.argmax(dim=1) == found.labels).double().mean().item()
+
+
+def _fall(plan: Plan) -> float | None:
+    """By which share the loss fell from a quarter of the epochs to half of them; None: it cannot be compared.
+
+    At the end every loss falls, because the learning rate does. In the first half it hardly has yet, so that what
+    a doubling of the time brought there tells what another one would.
+    """
+    schedules = (plan.config.alpha_schedule, plan.config.temperature_schedule)
+    losses = [record["loss"] for record in read_json(verified(plan.student.directory, HISTORY))]
+    if len(losses) < 2 or any(len(set(values_of(instantiate(schedule)))) > 1 for schedule in schedules):
+        return None
+    half = max(2, len(losses) // 2)
+    before, after = (_mean(losses[end - 1 - end // 5 : end]) for end in (half // 2, half))
+    return 1 - after / before if before > 0 else None
+
+
+def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -> _Taught:
+    """Raises `ArtifactError` where the soft labels are gone or damaged."""
+    config = plan.config
+    teacher, soft = _teacher_source(plan, runtime), instantiate(config.loss)
+    temperatures = values_of(instantiate(config.temperature_schedule))
+    taught = _Taught(
+        min(temperatures), _mean(temperatures), max(temperatures), math.log(len(plan.data.classes))
+    )
+    gradients = _Gradients(student, CrossEntropy(config.student.label_smoothing), soft, taught.mean)
+    for batch in _views(plan, runtime, index):
+        said = teacher(batch)
+        answered = gradients.add(batch, said)
+        taught.add(batch, said, answered)
+        taught.has_temperature |= _depends_on_temperature(soft, answered, said, batch.labels, taught.mean)
+    taught.cosine = gradients.cosine()
+    return taught
+
+
+def _views(plan: Plan, runtime: Runtime, index: Integers) -> Iterator[Batch]:
+    """The first view of each sample. Of a set that is not in memory only these pictures are decoded, here."""
+    config, data = plan.config, plan.data
+    in_memory = config.trainer.resident_bytes if isinstance(data.train, ArraySplit) else 0
+    views = open_views(config.views, data.image_shape[1:])
+    loader = Loader(
+        data.train,
+        data,
+        runtime.device,
+        views,
+        resident_bytes=in_memory,
+        workers=0,
+        memory_format=runtime.memory_format,
+    )
+    part = math.ceil(
+        config.student.batch_size / config.student.accumulation
+    )  # as much as training had room for
+    return loader.view(index, np.zeros_like(index), part)
+
+
+def _teacher_source(plan: Plan, runtime: Runtime) -> TeacherSource:
+    config, spec = plan.config, plan.config.soft_labels
+    if plan.teacher_is_online:
+        teacher, its_own = trained_model(plan, config.teacher.model, plan.teacher, config.student.batch_size)
+        return OnlineTeacher(teacher, its_own, Penultimate(teacher) if spec["embedding"] else None)
+    encoding = open_encoding(spec, len(plan.data.classes))
+    first_view = replace(plan.labels, views=1)
+    resident = str(spec["resident"]).lower()
+    return CachedTeacher(
+        LabelReader(first_view, encoding, runtime.device, resident, config.trainer.resident_bytes)
+    )
+
+
+@dataclass
+class _Taught:
+    """What the teacher says of the views, and how much of it the student has taken up: sums over the batches."""
+
+    coldest: float = 1.0
+    mean: float = 1.0
+    hottest: float = 1.0
+    most_entropy: float = 1.0  # log(classes)
+    has_temperature: bool = False
+    cosine: float | None = None
+
+    def __post_init__(self) -> None:
+        self.samples = 0
+        self.entropies = dict.fromkeys((*TEMPERATURES, self.coldest, self.hottest), 0.0)
+        self.confidence = self.kl = self.kl_of_nothing = 0.0
+        self.clear = self.right = 0
+
+    @torch.no_grad()
+    def add(self, batch: Batch, teacher: Outputs, student: Outputs) -> None:
+        teacher, student = teacher.double(), student.double()
+        self.samples += len(batch)
+        for temperature in self.entropies:
+            log_teacher = soften(student, teacher, temperature)[1]
+            self.entropies[temperature] -= (log_teacher.exp() * log_teacher).sum().item()
+        self.confidence += soften(student, teacher, 1.0)[1].amax(dim=1).exp().sum().item()
+        self.kl += softened_kl(student, teacher, self.mean).sum().item()
+        nothing = Outputs(torch.zeros_like(student.logits))
+        self.kl_of_nothing += softened_kl(nothing, teacher, self.mean).sum().item()
+        label, is_clear = _label(batch)
+        self.clear += int(is_clear.sum())
+        self.right += int((is_clear & (teacher.top_class == label)).sum())
+
+    def entropy(self, temperature: float) -> float:
+        """As a share of the largest there is. Of a teacher who keeps k logits: at least."""
+        return self.entropies[temperature] / self.samples / self.most_entropy
+
+    @property
+    def telling(self) -> float | None:
+        """The temperature to advise."""
+        if not self.samples:
+            return None
+        return min(TEMPERATURES, key=lambda temperature: abs(self.entropy(temperature) - TELLING_ENTROPY))
+
+    def figures(self) -> dict[str, float | None]:
+        """Of `Evidence`, by its names."""
+        known, warm = bool(self.samples), bool(self.samples) and self.has_temperature
+        return {
+            "label_agreement": self.right / self.clear if self.clear else None,
+            "teacher_confidence": self.confidence / self.samples if known else None,
+            "entropy": self.entropy(1.0) if known else None,
+            "coldest_entropy": self.entropy(self.coldest) if warm else None,
+            "hottest_entropy": self.entropy(self.hottest) if warm else None,
+            "unlearned": self.kl / self.kl_of_nothing if self.kl_of_nothing > 0 else None,
+            "gradient_cosine": self.cosine,
+        }
+
+
+class _Gradients:
+    """Of the hard and of the soft loss over all batches, with respect to the student's parameters."""
+
+    def __init__(self, student: nn.Module, hard: CrossEntropy, soft: SoftLoss, temperature: float) -> None:
+        assert not student.training, "gradients are those of eval mode"
+        self.student, self.hard, self.soft, self.temperature = student, hard, soft, temperature
+        self.parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
+        self.of_hard = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.of_soft = [torch.zeros_like(parameter) for parameter in self.parameters]
+
+    def add(self, batch: Batch, teacher: Outputs) -> Outputs:
+        """The student's outputs for the batch, without a graph. Each term counts by what it is a mean over."""
+        with torch.enable_grad():
+            outputs = Outputs(self.student(batch.inputs).float())
+            hard = self.hard.loss(outputs, batch) * (batch.labels != UNLABELLED).sum()
+            soft = self.soft(outputs, teacher, batch.labels, self.temperature) * len(batch)
+        self._collect(hard, self.of_hard, retain_graph=True)
+        self._collect(soft, self.of_soft, retain_graph=False)
+        return Outputs(outputs.logits.detach())
+
+    def _collect(self, loss: Tensor, sums: list[Tensor], *, retain_graph: bool) -> None:
+        found = torch.autograd.grad(loss, self.parameters, retain_graph=retain_graph, allow_unused=True)
+        for total, gradient in zip(sums, found, strict=True):
+            if gradient is not None:
+                total += gradient
+
+    def cosine(self) -> float | None:
+        """None where one of them vanishes: there is no label, or nothing to learn."""
+        hard, soft = (
+            torch.cat([each.flatten() for each in sums]).double() for sums in (self.of_hard, self.of_soft)
+        )
+        length = (hard.norm() * soft.norm()).item()
+        return (hard @ soft).item() / length if length > 0 else None
+
+
+def _label(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Each view's label, and whether it has one that its picture shows clearly."""
+    if batch.share is None or batch.partner_labels is None:
+        return batch.labels, batch.labels != UNLABELLED
+    is_own = batch.share >= 0.5
+    label = torch.where(is_own, batch.labels, batch.partner_labels)
+    share = torch.where(is_own, batch.share, 1 - batch.share)
+    return label, (label != UNLABELLED) & (share >= CLEAR_SHARE)
+
+
+@torch.no_grad()
+def _depends_on_temperature(
+    soft: SoftLoss, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float
+) -> bool:
+    here, there = (soft(student, teacher, labels, each).item() for each in (temperature, 2 * temperature))
+    return here != there
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

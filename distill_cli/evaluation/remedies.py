@@ -1,0 +1,57 @@
+"""What to type against each cause for which a student stays behind. It follows from the config. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from distill_cli.config.schema import Config, Training
+from distill_cli.evaluation.diagnosis import Remedies
+
+WIDER = 2  # times the units of a student that is too small; look again after that
+TEACHER_WIDER = 4  # a teacher that leads has several times its student's parameters
+LONGER = 3  # times the epochs: after that, either the loss is flat or the next report says so again
+MOST_ALPHA = 0.9  # first stop on the way from the labels to the teacher
+
+
+def remedies(config: Config, temperature: float | None, parameters_ratio: float) -> Remedies:
+    """`temperature`: one at which the soft labels say something; `parameters_ratio`: teacher's by student's."""
+    softer = f"temperature={config.temperature if temperature is None else temperature:g}"
+    is_mixed = bool((config.views.get("mixing") or {}).get("_target_"))
+    return Remedies(
+        larger_student=_wider("student", config.student.model, WIDER)
+        or f"student={config.teacher.model.get('name', 'NAME')}",
+        longer_training=_longer("student", config.student),
+        better_teacher=_better_teacher(config, parameters_ratio),
+        more_teacher=f"alpha={MOST_ALPHA if config.alpha < MOST_ALPHA else 1:g}",
+        temperature=softer,
+        telling_views="teacher.label_smoothing=0.1" if is_mixed else f"mixing@views.mixing=mixup {softer}",
+    )
+
+
+def _better_teacher(config: Config, parameters_ratio: float) -> str:
+    if config.teacher.checkpoint is not None:
+        return "teacher.checkpoint=BETTER.safetensors"
+    if parameters_ratio >= TEACHER_WIDER:
+        return _longer("teacher", config.teacher)
+    return _wider("teacher", config.teacher.model, TEACHER_WIDER) or "teacher=NAME"
+
+
+def _wider(role: str, model: Mapping[str, Any], factor: int) -> str | None:
+    """None for a model without a width in its config."""
+    width, widths = model.get("width"), model.get("widths")
+    if isinstance(width, int):
+        return f"{role}.model.width={factor * width}"
+    if isinstance(widths, list):
+        return f"{role}.model.widths=[{','.join(str(factor * each) for each in widths)}]"
+    return None
+
+
+def _longer(role: str, recipe: Training) -> str:
+    """More epochs, and the milestones of the learning rate where they would be then."""
+    longer = f"{role}.epochs={LONGER * recipe.epochs}"
+    milestones = recipe.lr_schedule.get("milestones")
+    if not milestones:
+        return longer
+    moved = ",".join(f"{LONGER * each:g}" for each in milestones)
+    return f"{longer} {role}.lr_schedule.milestones=[{moved}]"
