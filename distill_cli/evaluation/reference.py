@@ -14,9 +14,7 @@ from typing import Any
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import MANIFEST, verified
 from distill_cli.errors import ArtifactError, ConfigError
-from distill_cli.evaluation.report import SCHEMA
-
-REPORT = "report.json"
+from distill_cli.evaluation.report import REPORT, SCHEMA
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _worth_annotating(session: Session, verdicts: list[Verdict]) -> list[Verdict
 def _summary(session: Session, result: StageResult, verdicts: list[Verdict]) -> str:
     """The whole report, its gates first; a line for a job of a sweep."""
     if session.in_sweep:
-        told = [word for word in session.words if not word.startswith(NOT_OF_A_JOB)]
+        told = [word for word in session.words if "=" in word and not word.startswith(NOT_OF_A_JOB)]
         job = " ".join([f"#{HydraConfig.get().job.num}", *told])
         return github.sweep_entry(verdicts, job, result.more["models"]["student"]["top1"])
     title, _, rest = (result.place.directory / PAGE).read_text(encoding="utf-8").partition("\n")
