@@ -89,7 +89,7 @@ def _distilled(plan: Plan) -> dict[str, str]:
 def _trained(plan: Plan) -> dict[str, str]:
     config, recipe = plan.config, plan.config.student
     count = config.views["count"]
-    stored = "a new view in every epoch" if count is None else f"{count} views of a sample"
+    stored = "a new view in every epoch" if count is None else f"stored views of a sample: {count}"
     names = [_named(spec) for spec in (config.views, config.views.get("mixing") or {})]
     return {
         "architecture": _named(recipe.model),

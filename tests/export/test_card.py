@@ -119,7 +119,7 @@ def test_it_says_how_it_was_made_and_how_to_make_it_again(toy):
         "loss: kd",
         "temperature: 2\n",
         "alpha: 0.9",
-        "views: mixup, 8",
+        "views: mixup, stored views of a sample: 8",
     ):
         assert f"- {fact}" in text
     assert "```sh\ndistill run temperature=2\n```" in text and plan.student.key in text
