@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from distill_cli.evaluation.metrics import Predictions, calibration_error, closeness, scores
+from distill_cli.evaluation.metrics import Predictions, closeness, scores
 from distill_cli.losses.kd import KnowledgeDistillation
 from distill_cli.losses.outputs import Outputs
 
@@ -45,14 +45,14 @@ def by_hand(logits: np.ndarray, labels: np.ndarray, bins: int) -> float:
 def test_the_calibration_error_is_its_definition(bins):
     found = predictions()
     expected = by_hand(found.logits.numpy(), found.labels.numpy(), bins)
-    assert calibration_error(found.logits, found.labels, bins) == pytest.approx(expected, rel=1e-9)
+    assert scores(found, bins)["ece"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_sure_and_right_model_is_calibrated_and_a_sure_and_wrong_one_is_not():
     labels = torch.arange(4)
     sure = 50.0 * torch.eye(4, dtype=torch.float64)
-    assert calibration_error(sure, labels, 15) == pytest.approx(0, abs=1e-9)
-    assert calibration_error(sure, labels.flip(0), 15) == pytest.approx(1, abs=1e-9)
+    assert scores(Predictions(sure, labels), 15)["ece"] == pytest.approx(0, abs=1e-9)
+    assert scores(Predictions(sure, labels.flip(0)), 15)["ece"] == pytest.approx(1, abs=1e-9)
 
 
 def test_with_fewer_than_five_classes_top_5_is_one():

@@ -68,6 +68,27 @@ def test_an_override_changes_the_keys_of_what_depends_on_it_and_no_other(keys, o
     assert changed(keys(), keys(override)) == stages
 
 
+@pytest.mark.parametrize(
+    ("override", "changes"),
+    [
+        ("evaluate.ece_bins=5", True),
+        ("evaluate.batch_size=64", True),
+        ("evaluate.latency=false", True),
+        ("evaluate.pictures=0", True),
+        ("evaluate.diagnosis=0", True),
+        ("temperature=3", True),
+        ("data.validation=0.2", True),
+        ("precision=fp32", True),
+        ("gates.min_top1=0.5", False),
+        ("device=cpu", False),
+        ("paths.outputs=elsewhere", False),
+    ],
+)
+def test_a_report_is_another_one_where_anything_in_it_is(session, override, changes):
+    plain, other = session().plan.evaluation(), session(override).plan.evaluation()
+    assert (plain.key != other.key) == changes
+
+
 def test_numbers_that_are_equal_are_the_same_key(keys):
     assert keys("temperature=4") == keys("temperature=4.0")
 
@@ -107,9 +128,10 @@ def test_changed_hard_labels_leave_an_imported_teachers_soft_labels_alone(sessio
     assert session(imported).plan.labels.place.key != one.labels.place.key
 
 
-def test_the_keys_of_the_default_run_do_not_change_by_accident(keys):
+def test_the_keys_of_the_default_run_do_not_change_by_accident(keys, session):
     """A change here makes every user's artefacts stale: raise the stage's format number and say so."""
     assert {stage: key[:12] for stage, key in keys("precision=fp32").items()} == PINNED
+    assert session("precision=fp32").plan.evaluation().key[:12] == REPORT
 
 
 PINNED = {
@@ -118,3 +140,4 @@ PINNED = {
     "student": "8375894a9b48",
     "baseline": "b21e792d964a",
 }
+REPORT = "f72adc0f906d"
