@@ -1,6 +1,7 @@
 """Measuring for real: what is read, what is run, and what the report says of it."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -175,3 +176,23 @@ def test_the_command_is_in_the_report_but_not_where_its_files_went(place, capsys
     assert report["command"] == "distill run seed=0 'paths.data='\"'\"'a b'\"'\"''"
     said = capsys.readouterr()
     assert "(McNemar p" in said.err and "95% interval" in said.out
+
+
+def test_the_page_on_reports_names_every_field_and_every_figure(place):
+    report = report_of(place, "evaluate.latency=true")
+    text = (Path(__file__).parents[2] / "docs/reports.md").read_text("utf-8").partition("schema 2")[2]
+    rows = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| `")]
+    named = {field: what for fields, what in rows for field in re.findall(r"`(\w+)`", fields)}
+    assert named.keys() == report.keys()
+    for part, inside in (
+        ("models", report["models"]["student"]),
+        ("comparison", report["comparison"]),
+        ("comparison", report["comparison"]["mcnemar"]),
+        ("calibration", report["calibration"]["student"][0]),
+        ("per_class", report["per_class"][0]),
+        ("confusion", report["confusion"][0]),
+        ("disagreements", report["disagreements"]["teacher_right"][0]),
+        ("disagreements", report["disagreements"]["counts"]),
+        ("provenance", report["provenance"][0]),
+    ):
+        assert inside.keys() <= set(re.findall(r"`(\w+)`", named[part])), part
