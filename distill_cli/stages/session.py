@@ -65,8 +65,8 @@ class Session:
         return shlex.join(["distill", verb, *kept, *more])
 
     def suggest(self, verb: str, *more: str) -> None:
-        """Say what to type next; not once for each job of a sweep."""
-        if not self.in_sweep:
+        """Say what to type next; not once for each job of a sweep, nor where a lock has settled what is made."""
+        if not self.in_sweep and self.held is None:
             say(f"next: {self.command(verb, *more)}")
 
     def write_result(self, output: Path, document: Mapping[str, Any]) -> None:
