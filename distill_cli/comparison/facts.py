@@ -12,8 +12,18 @@ from typing import Any
 
 from distill_cli.artifacts.keys import canonical_json, key_of
 from distill_cli.cache.documents import DIGITS
-from distill_cli.comparison import names
 from distill_cli.comparison.library import Library
+from distill_cli.comparison.names import (
+    DIGESTS,
+    IN_ONE_CELL,
+    NAMED_BY,
+    NO_SETTING,
+    OF_LABELS,
+    OF_STUDENT,
+    OF_TEACHER,
+    typed,
+    word_of,
+)
 from distill_cli.comparison.students import STUDENTS, TEACHERS, Student
 
 
@@ -43,7 +53,7 @@ def facts_of(student: Student, library: Library) -> Facts:
     """Raises `ArtifactError` where labels or teacher are there and damaged."""
     if student.kind == TEACHERS:
         return _teacher(student)
-    found = dict(_flat(student.identity, names.STUDENT, names.NO_SETTING[STUDENTS]))
+    found = dict(_flat(student.identity, OF_STUDENT, NO_SETTING[STUDENTS]))
     found["student"] = Fact(Thing(_name(student), student.identity.get("model") or {}))
     taught = student.identity.get("distillation") or {}
     return {**found, **_taught_by(taught.get("soft_labels"), taught.get("teacher"), library)}
@@ -62,7 +72,7 @@ def _taught_by(labels_key: str | None, teacher: str | None, library: Library) ->
         labels = library.labels(labels_key)
         if labels is None:
             return {"soft_labels": Fact(labels_key[:DIGITS])}
-        found = dict(_flat(labels, names.LABELS, names.NO_SETTING["soft_labels"]))
+        found = dict(_flat(labels, OF_LABELS, NO_SETTING["soft_labels"]))
         return {**found, **_taught_by(None, labels.get("teacher"), library)}
     if teacher is None:
         return {}
@@ -71,35 +81,36 @@ def _taught_by(labels_key: str | None, teacher: str | None, library: Library) ->
 
 
 def _teacher(teacher: Student) -> Facts:
-    found = dict(_flat(teacher.identity, names.TEACHER, names.NO_SETTING[TEACHERS]))
-    if found.get("teacher.views.seed") == found.get("teacher.seed"):  # follows it unless one says otherwise
-        found.pop("teacher.views.seed", None)
+    found = dict(_flat(teacher.identity, OF_TEACHER, NO_SETTING[TEACHERS]))
+    own = found.get("teacher.views.seed")
+    if own and own.value in (0, teacher.seed):  # as it is, unless one says otherwise
+        del found["teacher.views.seed"]
     return {**found, "teacher": Fact(Thing(_name(teacher), teacher.identity.get("model") or {}))}
 
 
 def _name(student: Student) -> str:
-    return str(student.model.get("name") or names.word_of(student.model))
+    return str(student.model.get("name") or word_of(student.model))
 
 
 def _flat(
-    identity: Mapping[str, Any], typed: Mapping[str, str], no_setting: tuple[str, ...]
+    identity: Mapping[str, Any], names: Mapping[str, str], no_setting: tuple[str, ...]
 ) -> Iterator[tuple[str, Fact]]:
     def walk(value: Any, path: str, within: str) -> Iterator[tuple[str, Fact]]:
-        name = names.typed(path, typed)
+        name = typed(path, names)
         if path in no_setting:
             return
-        if path in names.DIGESTS:
+        if path in DIGESTS:
             yield name, Fact((value if isinstance(value, str) else key_of({"": value}))[:DIGITS])
         elif not isinstance(value, Mapping):
             is_argument = name.startswith(f"{within}.")
             yield from () if path == "distillation" else [(name, Fact(value, within if is_argument else ""))]
-        elif path in names.IN_ONE_CELL:
-            yield name, Fact(Thing(names.word_of(value), value))
+        elif path in IN_ONE_CELL:
+            yield name, Fact(Thing(word_of(value), value))
         else:
             is_choice = "_target_" in value or path.endswith("mixing")
             if is_choice:
-                yield name, Fact(names.word_of(value))
-            hidden = ("_target_", names.NAMED_BY.get(str(value.get("_target_"))))
+                yield name, Fact(word_of(value))
+            hidden = ("_target_", NAMED_BY.get(str(value.get("_target_"))))
             for key, item in value.items():
                 if key not in hidden:
                     yield from walk(item, f"{path}.{key}", name if is_choice else within)

@@ -76,8 +76,9 @@ def _chart(table: Table, label: str, cost: str, costs: Sequence[float | None]) -
         if others:
             axes.plot(*_xy(others), mark, color=INK, fillstyle="none", label=role)
     for point in best:
-        place = (point.cost, 100 * point.accuracy)
-        axes.annotate(_number(point), place, (-5, 5), textcoords="offset points", ha="right")
+        place, is_last = (point.cost, 100 * point.accuracy), point is best[-1]
+        offset, side = ((-7, -4), "right") if is_last else ((6, -12), "left")
+        axes.annotate(_number(point), place, offset, textcoords="offset points", ha=side)
     axes.set_xlabel(label)
     axes.set_ylabel(f"{measure.name} accuracy, %")
     figure.legend(loc="outside upper center", ncols=2)

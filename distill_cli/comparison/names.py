@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-STUDENT = {
+OF_STUDENT = {
     "model": "student",
     "recipe": "student",
     "distillation.loss": "loss",
@@ -20,8 +20,8 @@ STUDENT = {
     "distillation.alpha.start": "alpha",
     "distillation.source": "teacher_source",
 }
-LABELS = {"encoding": "soft_labels", "format": "soft_labels.format"}
-TEACHER = {
+OF_LABELS = {"encoding": "soft_labels", "format": "soft_labels.format"}
+OF_TEACHER = {
     "model": "teacher",
     "recipe": "teacher",
     "views": "teacher.views",

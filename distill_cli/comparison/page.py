@@ -37,6 +37,7 @@ def page(table: Table, heading: str) -> str:
         hidden=_hidden(table),
         fronts=fronts,
         one_size="" if fronts else _one_size(table),
+        caption="The best by validation first" if best else "In the order of their settings",
         headings=headings(table),
         rows=[(row, cells(table, row)) for row in table.all_rows],
         recipes=[(_recipe(table, row), _commands(row)) for row in table.all_rows],
@@ -67,7 +68,7 @@ def _cards(best: Row) -> Iterator[Card]:
 
 def _card(figure: Figure | None, unit: str, label: str, sign: str = "") -> Card:
     mean, _, spread = points(figure, sign).partition(" ± ")
-    over = f" (± {spread}, n = {figure.n})" if figure and spread else ""
+    over = f" (±\u00a0{spread}, n\u00a0=\u00a0{figure.n})" if figure and spread else ""
     return Card(f"{mean} {unit}", label + over)
 
 

@@ -22,7 +22,7 @@ class Heading:
 
 def headings(table: Table) -> list[Heading]:
     """The first is that of the row's own name: its rank, or what it is."""
-    first = [Heading("rank" if table.is_ranked else "", is_text=True)]
+    first = [Heading("rank" if table.is_ranked else "model", is_text=True)]
     settings = [
         Heading(column.name, any(column.is_word(row.facts) for row in table.all_rows))
         for column in table.columns
@@ -43,10 +43,10 @@ def cells(table: Table, row: Row) -> list[str]:
 
 
 def title(row: Row) -> str:
-    """`3`, `3, baseline`, `teacher cnn`."""
+    """`3`, `3, baseline`, `teacher cnn`; without a rank the model's name."""
     if row.role != "student":
         return f"{row.role} {row.model}"
-    return ", ".join(filter(None, [str(row.rank or ""), "baseline" if row.is_baseline else ""]))
+    return ", ".join([str(row.rank or row.model), *(["baseline"] if row.is_baseline else [])])
 
 
 def setting(table: Table, row: Row) -> str:
@@ -63,8 +63,8 @@ def points(figure: Figure | None, sign: str = "") -> str:
     """`91.23 ± 0.41`, in percent or percentage points."""
     if figure is None:
         return ABSENT
-    spread = "" if figure.std is None else f" ± {100 * figure.std:.2f}"
-    return f"{100 * figure.mean:{sign}.2f}{spread}"
+    mean = round(100 * figure.mean, 2) + 0.0  # no -0.00
+    return f"{mean:{sign}.2f}" + ("" if figure.std is None else f" ± {100 * figure.std:.2f}")
 
 
 def markdown(table: Table, heading: str) -> str:

@@ -1,0 +1,72 @@
+"""The end of a sweep, as the callback calls it with the results of its jobs."""
+
+import shutil
+
+import pytest
+
+from distill_cli.comparison.sweep import report_sweep
+
+
+def results(shelf, tmp_path, places, stage="distill", **more):
+    return [shelf.result(tmp_path / "sweep" / str(n), place, stage, **more) for n, place in enumerate(places)]
+
+
+def written(tmp_path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "sweep").glob("sweep.*"))
+
+
+FILES = ["sweep.csv", "sweep.html", "sweep.md"]
+
+
+def test_a_sweep_ends_with_its_table_and_three_files(shelf, tmp_path, capsys):
+    report_sweep(tmp_path / "sweep", results(shelf, tmp_path, shelf.grid()))
+    captured = capsys.readouterr()
+    assert "temperature" in captured.out and "teacher cnn_digits" in captured.out
+    assert captured.err.splitlines()[-1] == f"sweep.html, sweep.md and sweep.csv are in {tmp_path / 'sweep'}"
+    assert written(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("stage", ["run", "evaluate"])
+def test_sweeps_of_run_and_evaluate_are_about_their_students(shelf, tmp_path, capsys, stage):
+    students = shelf.grid()
+    done = [
+        shelf.result(tmp_path / "sweep" / str(n), shelf.evaluation(s), stage, inputs={"distill": s.key})
+        for n, s in enumerate(students)
+    ]
+    report_sweep(tmp_path / "sweep", done)
+    assert "4 settings on digits" in capsys.readouterr().out and written(tmp_path) == FILES
+
+
+def test_a_sweep_of_teachers_ranks_teachers(shelf, tmp_path, capsys):
+    teachers = [shelf.teacher((0.9 + e / 1000, 0.9), epochs=e) for e in (10, 20)]
+    report_sweep(tmp_path / "sweep", results(shelf, tmp_path, teachers, "train-teacher"))
+    assert "teacher.epochs" in capsys.readouterr().out and written(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("stage", ["gen-soft-labels", "export", "lock"])
+def test_a_sweep_without_students_has_no_table(shelf, tmp_path, capsys, stage):
+    report_sweep(tmp_path / "sweep", results(shelf, tmp_path, shelf.grid()[:2], stage))
+    assert capsys.readouterr() == ("", "") and written(tmp_path) == []
+
+
+def test_jobs_that_made_the_same_student_count_once(shelf, tmp_path, capsys):
+    baseline = shelf.student((0.8, 0.8))
+    report_sweep(tmp_path / "sweep", results(shelf, tmp_path, [baseline, baseline, *shelf.grid()[:1]]))
+    assert "3 jobs made 2 different students; each counts once" in capsys.readouterr().err
+
+
+def test_a_student_that_is_gone_or_damaged_is_left_out_with_a_line(shelf, tmp_path, capsys):
+    gone, damaged, *others = shelf.grid()
+    done = results(shelf, tmp_path, [gone, damaged, *others])
+    shutil.rmtree(gone.directory)
+    (damaged.directory / "artifact.json").write_text("{")
+    report_sweep(tmp_path / "sweep", done)
+    errors = capsys.readouterr().err
+    assert errors.count("left out:") == 2 and written(tmp_path) == FILES
+
+
+def test_a_sweep_over_data_sets_says_why_it_has_no_table(shelf, tmp_path, capsys):
+    other = type(shelf)(tmp_path / "other", data="mnist").student((0.9, 0.9))
+    report_sweep(tmp_path / "sweep", results(shelf, tmp_path, [shelf.student((0.9, 0.9)), other]))
+    assert "no table of the sweep: students of different data sets" in capsys.readouterr().err
+    assert written(tmp_path) == []
