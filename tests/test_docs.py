@@ -35,7 +35,7 @@ from distill_cli.soft_labels.writer import Labeller
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-VERBS = ("train-teacher", "gen-soft-labels", "distill", "evaluate", "run")
+VERBS = ("train-teacher", "gen-soft-labels", "distill", "evaluate", "run", "export", "lock")
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 
