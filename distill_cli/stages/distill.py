@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -11,12 +11,15 @@ from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.soft_labels.absence import explain_absence
-from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.ensure import Built
 from distill_cli.stages.fidelity import check_fidelity
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
-from distill_cli.stages.tracking import tracked
+from distill_cli.stages.tracking import ensure_tracked
+
+if TYPE_CHECKING:
+    from distill_cli.training.loop import OnEpoch
 
 
 def main(config: DictConfig, output: Path) -> float | None:
@@ -29,17 +32,18 @@ def main(config: DictConfig, output: Path) -> float | None:
 
 def run(session: Session) -> StageResult:
     """The student that the config asks for."""
-    plan, command = session.plan, session.command("run")
+    plan = session.plan
     if not plan.distils:
         return run_baseline(session)
 
-    def build() -> Built:
+    def build(on_epoch: OnEpoch) -> Built:
         _check_inputs(session)
         from distill_cli.stages.jobs.train import train_student
 
-        return tracked(session, "student", plan.student, command, partial(train_student, plan))
+        return train_student(plan, on_epoch)
 
-    result = ensure("distill", plan.student, student_inputs(plan), build, command)
+    inputs = student_inputs(plan)
+    result = ensure_tracked(session, "student", plan.student, inputs, build, session.command("run"))
     say(summary("student", result))
     return result
 
@@ -49,12 +53,12 @@ def run_baseline(session: Session) -> StageResult:
     plan = session.plan
     command = session.command("run" if plan.distils else "distill")
 
-    def build() -> Built:
+    def build(on_epoch: OnEpoch) -> Built:
         from distill_cli.stages.jobs.train import train_baseline
 
-        return tracked(session, "baseline", plan.baseline, command, partial(train_baseline, plan))
+        return train_baseline(plan, on_epoch)
 
-    result = ensure("distill", plan.baseline, {}, build, command)
+    result = ensure_tracked(session, "baseline", plan.baseline, {}, build, command)
     say(summary("baseline", result))
     return result
 

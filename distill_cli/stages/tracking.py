@@ -1,4 +1,4 @@
-"""A stage that trackers follow: what they are told of it beforehand, and the figures of what it made."""
+"""A stage that trackers follow. They are waited for once what it made is in its place, and its lock is free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from distill_cli.artifacts.store import Place
-from distill_cli.stages.ensure import Built
+from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.trackers.settings import settings_of
 from distill_cli.trackers.tracker import Run
@@ -14,15 +15,23 @@ from distill_cli.trackers.tracker import Run
 if TYPE_CHECKING:
     from distill_cli.training.loop import OnEpoch
 
+VERBS = {"teacher": "train-teacher", "student": "distill", "baseline": "distill"}
 
-def tracked(
-    session: Session, stage: str, place: Place, command: str, train: Callable[[OnEpoch], Built]
-) -> Built:
-    """What `train` makes, while metrics.jsonl and the chosen trackers follow it epoch by epoch."""
-    with session.trackers.follow(_run(session, stage, place, command)) as tracking:
-        built = train(tracking.epoch)
-        tracking.final(built.content["metrics"])
-    return built
+
+def ensure_tracked(
+    session: Session,
+    role: str,
+    place: Place,
+    inputs: Mapping[str, str],
+    build: Callable[[OnEpoch], Built],
+    command: str,
+) -> StageResult:
+    """`ensure` for a model, while metrics.jsonl and the chosen trackers follow its training."""
+    with session.trackers.follow(_run(session, role, place, command)) as tracking:
+        result = ensure(VERBS[role], place, inputs, lambda: build(tracking.begin()), command)
+        if result.status != "up-to-date":
+            tracking.final(result.metrics)
+    return result
 
 
 def track_report(session: Session, place: Place, report: Mapping[str, Any], command: str) -> None:
@@ -33,6 +42,7 @@ def track_report(session: Session, place: Place, report: Mapping[str, Any], comm
         for name, value in (found or {}).items()
     }
     with session.trackers.follow(_run(session, "report", place, command)) as tracking:
+        tracking.begin()
         tracking.final({**figures, **report["comparison"]})
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from distill_cli.runtime.console import say
-from distill_cli.stages.ensure import Built, ensure
+from distill_cli.stages.ensure import Built
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
-from distill_cli.stages.tracking import tracked
+from distill_cli.stages.tracking import ensure_tracked
+
+if TYPE_CHECKING:
+    from distill_cli.training.loop import OnEpoch
 
 
 def main(config: DictConfig, output: Path) -> float | None:
@@ -26,12 +29,13 @@ def main(config: DictConfig, output: Path) -> float | None:
 def run(session: Session) -> StageResult:
     plan, command = session.plan, session.command("train-teacher")
 
-    def build() -> Built:
+    def build(on_epoch: OnEpoch) -> Built:
         from distill_cli.stages.jobs.train import import_teacher, train_teacher
 
-        make = train_teacher if plan.config.teacher.checkpoint is None else import_teacher
-        return tracked(session, "teacher", plan.teacher, command, partial(make, plan))
+        if plan.config.teacher.checkpoint is not None:
+            return import_teacher(plan)
+        return train_teacher(plan, on_epoch)
 
-    result = ensure("train-teacher", plan.teacher, {}, build, command)
+    result = ensure_tracked(session, "teacher", plan.teacher, {}, build, command)
     say(summary("teacher", result))
     return result

@@ -22,6 +22,7 @@ class Guarded:
     def __init__(self, name: str, tracker: Tracker, run: Run) -> None:
         self.name, self.tracker, self.run = name, tracker, run
         self._letters: SimpleQueue[Letter | None] = SimpleQueue()
+        self._is_off = False
         self._thread = Thread(target=self._work, name=f"tracker {name}", daemon=True)
         self._thread.start()
 
@@ -29,9 +30,11 @@ class Guarded:
         self._letters.put(lambda recorder: recorder.record(epoch, figures))
 
     def end(self, status: Status) -> None:
-        """Let it finish what it was told, for as long as patience lasts."""
         self._letters.put(lambda recorder: recorder.end(status))
         self._letters.put(None)
+
+    def wait(self, status: Status) -> None:
+        """Let it finish what it was told, for as long as patience lasts."""
         self._thread.join(PATIENCE[status])
         if self._thread.is_alive():
             self._give_up(f"no answer within {PATIENCE[status]:g} s")
@@ -45,7 +48,10 @@ class Guarded:
             self._give_up(_reason(error))
 
     def _give_up(self, reason: str) -> None:
-        say(f"{self.name}: {reason}; the run goes on without it")
+        """Said once: who was given up may still fail later."""
+        if not self._is_off:
+            self._is_off = True
+            say(f"{self.name}: {reason}; the run goes on without it")
 
 
 def _reason(error: BaseException) -> str:

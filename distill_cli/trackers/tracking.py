@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +17,18 @@ from distill_cli.trackers.tracker import Figures, Run, Status, Tracker
 
 
 class Tracking:
-    """One run on its way to whoever follows it."""
+    """One run on its way to whoever follows it. Nobody is told of one that never begins."""
 
-    def __init__(self, run: Run, log: MetricsLog | None, followers: Sequence[Guarded]) -> None:
-        self.run, self.log, self.followers = run, log, followers
+    def __init__(self, run: Run, trackers: Trackers) -> None:
+        self.run, self.trackers = run, trackers
+        self.followers: list[Guarded] = []
         self.epochs = 0  # done
+
+    def begin(self) -> Callable[..., None]:
+        """Returns what to call after each epoch."""
+        chosen = self.trackers.chosen.items()
+        self.followers = [Guarded(name, tracker, self.run) for name, tracker in chosen]
+        return self.epoch
 
     def epoch(self, record: Figures, step: int, *, resumed: bool = False) -> None:
         """A finished epoch, in the words of the training loop; `resumed` where an earlier process trained it."""
@@ -37,16 +44,18 @@ class Tracking:
 
     def _tell(self, place: Mapping[str, Any], figures: Figures, mark: Mapping[str, Any]) -> None:
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
-        if self.log is not None:
+        if self.trackers.log is not None:
             identity = {"stage": self.run.stage, "key": self.run.key}
             or_null = {name: finite.get(name) for name in figures}  # JSON has no NaN
-            self.log.write({**identity, **place, **or_null, **mark})
+            self.trackers.log.write({**identity, **place, **or_null, **mark})
         for follower in self.followers:
             follower.record(self.epochs, finite)
 
     def end(self, status: Status) -> None:
         for follower in self.followers:
             follower.end(status)
+        for follower in self.followers:
+            follower.wait(status)
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,8 @@ class Trackers:
 
     @contextmanager
     def follow(self, run: Run) -> Iterator[Tracking]:
-        """Within, `run` is made; the trackers learn how that ended."""
-        tracking = Tracking(run, self.log, [Guarded(name, it, run) for name, it in self.chosen.items()])
+        """Within, `run` is made, if it is; the trackers learn how that ended."""
+        tracking = Tracking(run, self)
         try:
             yield tracking
         except (KeyboardInterrupt, Interrupted):

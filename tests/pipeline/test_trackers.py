@@ -3,17 +3,18 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from tool import COMMAND, QUICK, contents, distill
+from tool import QUICK, contents, distill
 
-from distill_cli.errors import ConfigError
+from distill_cli.errors import ConfigError, Interrupted
+from distill_cli.runtime.signals import StopRequest
 from distill_cli.stages import distill as distill_stage
 from distill_cli.stages import gen_soft_labels, train_teacher
 from distill_cli.stages.tracking import track_report
@@ -125,25 +126,39 @@ def test_no_key_knows_of_trackers(session):
     assert plain.student.key == followed.student.key and plain.teacher.key == followed.teacher.key
 
 
-def test_an_interrupted_run_says_so_and_the_one_that_resumes_tells_all_of_it(tmp_path):
-    words = ("distill", "alpha=0", "logger=mlflow", "student.epochs=100", "trainer.checkpoint_every=0.05")
-    process = subprocess.Popen([str(COMMAND), *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    metrics = "outputs/distill/*/metrics.jsonl"
-    while process.poll() is None and not list(tmp_path.glob(metrics)):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 143, said
-    assert mlflow_runs(tmp_path / "outputs/mlruns")["baseline"].info.status == "KILLED"
-    (cut,) = tmp_path.glob(metrics)
-    before = lines_of(cut.parent)
-    assert distill(*words, cwd=tmp_path).returncode == 0
-    (again,) = set(tmp_path.glob(metrics)) - {cut}
-    *history, final = lines_of(again.parent)
-    assert [line["epoch"] for line in history] == [*range(1, 101)] and final["final"]
+class StopsAfter(StopRequest):
+    """A signal that comes in some step; the loop looks once a step."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        self.exit_code = 143 if self.left <= 0 else None
+        return super().__bool__()
+
+
+def test_an_interrupted_run_says_so_and_the_one_that_resumes_tells_all_of_it(session, tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    from distill_cli.stages.jobs import train
+
+    def start(output):
+        output.mkdir()
+        plain = session(*QUICK, "alpha=0", "logger=mlflow", f"paths.outputs={tmp_path}")
+        log = MetricsLog.begin(output)
+        return distill_stage.run(replace(plain, trackers=replace(plain.trackers, log=log)))
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(train, "graceful", lambda: nullcontext(StopsAfter(50)))  # of 20 in an epoch
+        start(tmp_path / "cut")
+    assert mlflow_runs(tmp_path / "mlruns")["baseline"].info.status == "KILLED"
+    assert start(tmp_path / "again").status == "resumed"
+    *history, final = lines_of(tmp_path / "again")
+    assert [line["epoch"] for line in history] == [1, 2, 3, 4, 5] and final["final"]
     resumed = [line for line in history if line.pop("resumed", False)]
-    assert resumed == before[: len(resumed)] and len(resumed) == len(before) > 0
-    run = mlflow_runs(tmp_path / "outputs/mlruns")["baseline"]
+    assert resumed == lines_of(tmp_path / "cut") and len(resumed) == 2
+    run = mlflow_runs(tmp_path / "mlruns")["baseline"]
     assert run.info.status == "FINISHED" and run.data.metrics["loss"] == history[-1]["loss"]
 
 
@@ -168,6 +183,27 @@ def test_a_tracker_that_fails_stops_no_training(session, tmp_path, capsys):
     assert result.status == "built"
     assert len(lines_of(tmp_path)) == 6
     assert capsys.readouterr().err.count("mine: the server has left; the run goes on without it\n") == 1
+
+
+class Looks:
+    """Notes which students are there when it is told of the end."""
+
+    seen: ClassVar[list[str]] = []
+
+    def start(self, run):
+        return self
+
+    def record(self, epoch, figures):
+        pass
+
+    def end(self, status):
+        self.seen[:] = [path.name for path in Path.cwd().glob("artifacts/students/[!.]*")]
+
+
+def test_a_tracker_is_waited_for_only_when_the_model_is_in_its_place(session, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = distill_stage.run(session(*QUICK, "+logger.mine._target_=test_trackers.Looks", "alpha=0"))
+    assert Looks.seen == [result.place.directory.name]
 
 
 def test_a_missing_extra_is_known_before_anything_is_done(session, monkeypatch):

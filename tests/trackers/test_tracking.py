@@ -27,6 +27,7 @@ def said(caplog):
 def train(trackers: Trackers, error: BaseException | None = None) -> None:
     """Two epochs of which the first was trained before, and perhaps an end before the end."""
     with trackers.follow(RUN) as tracking:
+        tracking.begin()
         tracking.epoch({"epoch": 1, "loss": 0.5}, 10, resumed=True)
         if error is not None:
             raise error
@@ -61,6 +62,13 @@ def test_a_tracker_learns_how_a_run_ended(error, status):
     with pytest.raises(type(error)):
         train(Trackers({"notes": notes}), error)
     assert notes.told[-1] == ("end", status)
+
+
+def test_nobody_is_told_of_a_run_that_never_begins(tmp_path):
+    notes = Notes()
+    with Trackers({"notes": notes}, MetricsLog.begin(tmp_path)).follow(RUN):
+        pass
+    assert notes.told == [] and list(tmp_path.iterdir()) == []
 
 
 def test_metrics_are_a_line_of_json_an_epoch_and_one_of_the_finished_model(tmp_path):
@@ -160,8 +168,8 @@ def test_a_tracker_that_hangs_holds_up_no_epoch_and_the_end_only_for_so_long(mon
     began = time.monotonic()
     train(Trackers({"mine": Hangs()}))
     assert time.monotonic() - began < 10
-    assert said() == ["mine: no answer within 0.2 s; the run goes on without it"]
     answer.set()
+    assert said() == ["mine: no answer within 0.2 s; the run goes on without it"]
 
 
 def test_a_package_that_is_missing_is_named_with_what_to_type(tmp_path, monkeypatch):

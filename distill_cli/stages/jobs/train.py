@@ -70,8 +70,8 @@ def train_student(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     return _train(plan, "student", plan.student, config.student, config.views, objective, on_epoch)
 
 
-def import_teacher(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
-    """A teacher artefact out of `teacher.checkpoint`. Nothing is trained, so there is no epoch."""
+def import_teacher(plan: Plan) -> Built:
+    """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
     config = plan.config.teacher
     model = new_model(plan, config.model, config.seed, pretrained=False)
     load_weights(model, Path(str(config.checkpoint)))
