@@ -140,10 +140,10 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def _finding(found: Figures) -> str:
-    figures = ", ".join(
-        f"{name} {value:.4g}" for name, value in found["evidence"].items() if value is not None
-    )
-    return f"**{found['rule']}**: {found['says'].rstrip('.')} ({figures}). Try `{found['try']}`"
+    known = {name.replace("_", " "): value for name, value in found["evidence"].items() if value is not None}
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in known.items())
+    rule = found["rule"].replace("_", " ")
+    return f"**{rule}**: {found['says'].rstrip('.')} ({figures}). Try `{found['try']}`"
 
 
 def _gap(found: Figures) -> str:

@@ -13,7 +13,7 @@ CLASSES = tuple("abcde")
 FINDING = {
     "rule": "too small",
     "says": "It learns little.",
-    "evidence": {"train": 0.51},
+    "evidence": {"train_top1": 0.51},
     "try": "student=mlp",
 }
 
@@ -94,7 +94,7 @@ def test_the_table_fits_a_terminal_of_80_columns():
 def test_findings_are_said_with_what_to_try_in_every_form():
     report = report_of(three(), CLASSES, diagnosis=[FINDING])
     assert findings(report) == ["It learns little; try student=mlp"]
-    assert "- **too small**: It learns little (train 0.51). Try `student=mlp`" in markdown(report)
+    assert "- **too small**: It learns little (train top1 0.51). Try `student=mlp`" in markdown(report)
     assert "Why it stays behind" not in markdown(report_of(three(), CLASSES))
 
 
