@@ -1,7 +1,7 @@
-"""How a run or a sweep went, from Hydra's callbacks to the exit code.
+"""What happens before the first job of a sweep and after the last one, and how a failure gets out of Hydra.
 
 Hydra throws away what jobs return and turns a callback's exception into a warning; only `SystemExit` gets
-through, so that is how a failure leaves.
+through, so that is how everything leaves.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from distill_cli.hydra_app.job import ERROR, RESULT, Failure
-from distill_cli.runtime.console import complain, say
+from distill_cli.hydra_app.launchers import is_parallel, share_machine
+from distill_cli.hydra_app.sweep import Sweep
+from distill_cli.hydra_app.verdict import judge
+from distill_cli.runtime.console import complain, counted, say
 from distill_cli.runtime.shared import shared
 
 
@@ -25,7 +28,10 @@ class JobsFailed(SystemExit):
 
 
 class Outcome(Callback):
+    sweeping: ClassVar[Outcome | None] = None  # for whoever sees Hydra fail
+
     def __init__(self) -> None:
+        self.sweep = Path()
         self.before: dict[Path, int] = {}
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -34,20 +40,54 @@ class Outcome(Callback):
             raise JobsFailed(job_return.return_value.exit_code)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self.before = _records(Path(config.hydra.sweep.dir))  # the directory may hold an earlier sweep
+        self.sweep = Path(config.hydra.sweep.dir)
+        self.before = _records(self.sweep)  # the directory may hold an earlier sweep
+        try:
+            _prepare(Sweep.of(config))
+        except Exception as error:
+            complain(judge(error, config.hydra.overrides.task).message)
+            raise SystemExit(2) from error
+        Outcome.sweeping = self
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        code = self.tell()
+        if code:
+            raise JobsFailed(code)
+
+    def tell(self) -> int:
+        """What was made, in a table, and what failed; the exit code."""
+        Outcome.sweeping = None
         shared.release()
-        sweep = Path(config.hydra.sweep.dir)
-        fresh = [path for path, time in _records(sweep).items() if self.before.get(path) != time]
+        fresh = [path for path, time in _records(self.sweep).items() if self.before.get(path) != time]
         failures = sorted((_read(path) for path in fresh if path.name == ERROR), key=itemgetter("job"))
-        count = len({path.parent for path in fresh})
-        jobs = "1 job" if count == 1 else f"{count} jobs"
-        say(f"{jobs}: {count - len(failures)} done, {len(failures)} failed ({sweep})")
+        failed = {path.parent for path in fresh if path.name == ERROR}
+        done = sorted((path for path in fresh if path.parent not in failed), key=_job_number)
+        code = _report(self.sweep, done)
+        jobs = counted(len(done) + len(failed), "job")
+        say(f"{jobs}: {len(done)} done, {len(failed)} failed ({self.sweep})")
         for failure in failures:
             complain(f"#{failure['job']} {' '.join(failure['overrides'])}: {failure['message']}")
-        if failures:
-            raise JobsFailed(failures[0]["exit_code"])
+        return int(failures[0]["exit_code"]) if failures else code
+
+
+def _prepare(sweep: Sweep) -> None:
+    """Raises where it is better not to start."""
+    sweep.check()
+    if is_parallel(sweep.launcher):
+        say(share_machine(sweep.launcher, sweep.jobs, sweep.batch))
+
+
+def _report(sweep: Path, done: list[Path]) -> int:
+    """The table and the page of what was made; the exit code. Losing these is not to lose what jobs had to say."""
+    try:
+        from distill_cli.comparison.sweep import report_sweep
+
+        report_sweep(sweep, [json.loads(path.read_text(encoding="utf-8")) for path in done])
+    except Exception as error:
+        verdict = judge(error)
+        complain(f"no table of this sweep: {verdict.message}")
+        return verdict.exit_code
+    return 0
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -56,6 +96,12 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:  # it failed, whatever it meant to say
         return {"exit_code": 1, "message": f"{path}: {error}", "overrides": [], "job": -1}
     return failure
+
+
+def _job_number(record: Path) -> tuple[int, str]:
+    """In the order of their directories: 2 before 10."""
+    name = record.parent.name
+    return len(name), name
 
 
 def _records(sweep: Path) -> dict[Path, int]:

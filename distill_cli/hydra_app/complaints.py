@@ -29,14 +29,17 @@ from distill_cli.config.overrides import ALIASES, TYPED, as_hydra, as_typed, bar
 from distill_cli.hydra_app.composition import PRIMARY, config_loader
 
 EXPECTED = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
-EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm"}  # launcher to extra
+EXTRAS = {  # a launcher, sweeper or sampler to the extra that brings it
+    "joblib": "parallel",
+    **dict.fromkeys(("submitit_slurm", "submitit_local"), "slurm"),
+    **dict.fromkeys(("optuna", "cmaes", "grid", "motpe", "nsgaii", "random", "tpe"), "optuna"),
+}
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str | None:
     """The line for an error that came out of composing, or None where it is not one of those."""
     if isinstance(error, OverrideParseException):
-        typed = as_typed(error.override)
-        return f"{typed!r} is not KEY=VALUE as Hydra reads it; quote what is special in it: 'key=\"a value\"'"
+        return explain_grammar(as_typed(error.override))
     if isinstance(error, MissingConfigException):
         return _unknown_option(error, overrides)
     if isinstance(error, ValueError) and "Config group override must be" in str(error):
@@ -61,6 +64,13 @@ def unknown_key(key: str, overrides: Sequence[str] = ()) -> str:
     if _is_spec(nodes.get(key.rpartition(".")[0])):
         return f"no setting {key!r}; to pass it to what stands there, add it: +{key}=..."
     return f"no setting {key!r}; --cfg {'hydra' if key.startswith('hydra.') else 'job'} lists them"
+
+
+def explain_grammar(typed: str) -> str:
+    key = typed.partition("=")[0]
+    if typed.endswith(","):
+        return f"{typed!r} ends with a comma; several values have no spaces between them: {key}=1,2,4"
+    return f"{typed!r} is not KEY=VALUE as Hydra reads it; quote what is special in it: 'key=\"a value\"'"
 
 
 def _explain_value(error: OmegaConfBaseException, overrides: Sequence[str]) -> str:
@@ -91,7 +101,16 @@ def _explain_type(key: str, message: str) -> str:
     expected = EXPECTED.get(wrong[3], wrong[3])
     if wrong[2] == "dict":
         return f"{key} is {expected}: there are no settings below it"
-    return f"{key}={wrong[1]}: must be {expected}"
+    return f"{key}={wrong[1]}: must be {expected}{_as_sweep(key, wrong[1])}"
+
+
+def _as_sweep(key: str, value: str) -> str:
+    """For who meant several values, in a notation that Hydra has not."""
+    bounds = re.fullmatch(r"(\d+)(?:\.\.|-|:)(\d+)", value)
+    if bounds:
+        return f"; for all of these, with -m: {key}=range({bounds[1]},{int(bounds[2]) + 1})"
+    several = re.sub(r"[\s;,]+", ",", value.strip("[]()"))
+    return f"; for several, with -m: {key}={several}" if "," in several else ""
 
 
 def _unknown_option(error: MissingConfigException, overrides: Sequence[str]) -> str:
@@ -101,7 +120,7 @@ def _unknown_option(error: MissingConfigException, overrides: Sequence[str]) -> 
     options = sorted(error.options or ())
     typed = [as_typed(bare_key(o)) for o in overrides if bare_key(o).partition("@")[0] == group and name in o]
     line = f"{_origin(error)}{typed[0] if typed else group}={name}: there is no {group} {name!r}"
-    if name in EXTRAS:
+    if group.startswith("hydra/") and name in EXTRAS:
         return f"{line}; install it with: pip install 'distill-cli[{EXTRAS[name]}]'"
     near = nearest(name, options)
     question = f"; did you mean {near!r}?" if near else "."

@@ -8,7 +8,7 @@ work begins and removed when it is done, so that no job can fail, or be killed, 
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -21,8 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from distill_cli.artifacts.files import write_bytes, write_json
 from distill_cli.config.overrides import as_typed
 from distill_cli.errors import Interrupted
+from distill_cli.hydra_app.launchers import is_parallel
 from distill_cli.hydra_app.verdict import Verdict, describe, is_out_of_memory, judge
-from distill_cli.runtime.console import complain, say
+from distill_cli.runtime.console import complain, numbered, say
 from distill_cli.runtime.shared import shared
 
 ERROR, RESULT, TRACEBACK = "error.json", "result.json", "traceback.txt"
@@ -45,8 +46,13 @@ class Task:
 
     def __call__(self, config: DictConfig) -> Any:
         job = _Job.current()
+        with nullcontext() if job.number is None or not job.has_company else numbered(job.number):
+            return self._do(config, job)
+
+    def _do(self, config: DictConfig, job: _Job) -> Any:
         if job.number is not None:
-            say(f"#{job.number} {' '.join(job.overrides)}".rstrip())
+            number = [] if job.has_company else [f"#{job.number}"]  # there, every line has it
+            say(" ".join([*number, *job.overrides]))
         job.begin()
         try:
             returned = self._work(config, job)
@@ -79,13 +85,14 @@ class _Job:
     output: Path
     overrides: list[str]  # as typed
     number: int | None  # within a sweep
+    has_company: bool  # of jobs that write to the same terminal
 
     @classmethod
     def current(cls) -> _Job:
         hydra = HydraConfig.get()
         overrides = [as_typed(str(o)) for o in OmegaConf.to_container(hydra.overrides.task) or []]
         number = hydra.job.num if hydra.mode == RunMode.MULTIRUN else None
-        return cls(Path(hydra.runtime.output_dir), overrides, number)
+        return cls(Path(hydra.runtime.output_dir), overrides, number, is_parallel(hydra.launcher))
 
     def begin(self) -> None:
         for name in (RESULT, TRACEBACK):  # of an earlier run in the same directory

@@ -22,14 +22,16 @@ from hydra.core.utils import env_override
 
 from distill_cli.config.overrides import as_hydra
 from distill_cli.errors import ConfigError, Interrupted
+from distill_cli.hydra_app import search
 from distill_cli.hydra_app.arguments import Arguments
-from distill_cli.hydra_app.callbacks import JobsFailed
-from distill_cli.hydra_app.complaints import explain, unknown_key
+from distill_cli.hydra_app.callbacks import JobsFailed, Outcome
+from distill_cli.hydra_app.complaints import explain, explain_grammar, unknown_key
 from distill_cli.hydra_app.composition import PRIMARY, VERSION_BASE, config_dir, user_config
 from distill_cli.hydra_app.job import Task
 from distill_cli.hydra_app.recomposition import composing_once
-from distill_cli.hydra_app.verdict import judge
+from distill_cli.hydra_app.verdict import is_lost_job, judge
 from distill_cli.runtime.console import complain, discard, say
+from distill_cli.runtime.cores import handed_down_no_longer
 from distill_cli.runtime.signals import EXIT_CODES
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -42,6 +44,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         with _signals_interrupt():
             arguments = Arguments.parse(words)
             with user_config(arguments.config_dir):
+                search.offer()
                 _launch(Task(verb, show_traceback), arguments)
             sys.stdout.flush()
     except SystemExit as ended:
@@ -57,21 +60,33 @@ def _launch(task: Task, arguments: Arguments) -> None:
     """Raises `ConfigError` for whatever Hydra and OmegaConf complain about."""
     overrides = [as_hydra(override) for override in arguments.overrides]
     if arguments.bare:
-        raise ConfigError(_explain_bare(arguments.bare[0]))
+        raise ConfigError(_explain_bare(arguments))
     argv = [f"distill {task.verb}", *arguments.flags, f"hydra.job.name={task.verb}", *overrides]
     main = hydra.main(str(config_dir()), PRIMARY, VERSION_BASE)(task)
     logging.raiseExceptions = False  # a reader that left (`--info | head`) is no reason for a traceback
     try:
-        with _argv(argv), _lazy_help_allowed(), composing_once(), env_override({FULL_ERROR: "1"}):
+        with (
+            _argv(argv),
+            _lazy_help_allowed(),
+            composing_once(),
+            handed_down_no_longer(),
+            env_override({FULL_ERROR: "1"}),
+        ):
             main()
     except Exception as error:
+        if Outcome.sweeping and is_lost_job(error):  # Hydra ends without a word on the other jobs
+            Outcome.sweeping.tell()
         complaint = explain(error, overrides)
         if complaint is None:
             raise
         raise ConfigError(complaint) from error
 
 
-def _explain_bare(word: str) -> str:
+def _explain_bare(arguments: Arguments) -> str:
+    for override in arguments.overrides:
+        if override.endswith(","):  # temperature=1, 2
+            return explain_grammar(override)
+    word = arguments.bare[0]
     known = unknown_key(word)
     return f"{word!r} is neither KEY=VALUE nor an option; {known.partition('; ')[2]}"
 

@@ -61,6 +61,10 @@ class _Loader(ConfigLoaderImpl):
         self._fresh: dict[Key, CachingConfigRepository] = {}
         self._looked_at: dict[Key, bytes] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which has one job and needs none of the others' configs."""
+        return {**vars(self), "_looked_at": {}, "_fresh": {}}
+
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Called twice for each job."""
         key = (id(master_config), *sweep_overrides)

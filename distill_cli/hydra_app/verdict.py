@@ -32,6 +32,11 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 MAY_NOT = "may this user write there? Else set paths.artifacts or paths.outputs"
 OUT_OF_MEMORY = "out of memory; take a smaller batch_size, or raise accumulation"
 
+LOST_JOBS = {  # joblib's error, and submitit's
+    "TerminatedWorkerError": "a parallel job was killed, probably out of memory; lower hydra.launcher.n_jobs",
+    "UncompletedJobError": "a job ended without a result, killed or interrupted; the same command resumes",
+}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -61,14 +66,19 @@ def describe(error: BaseException) -> str:
 def _judge_resources(error: BaseException) -> Verdict | None:
     if is_out_of_memory(error):
         return Verdict(6, OUT_OF_MEMORY)
-    if type(error).__name__ == "TerminatedWorkerError":  # joblib's
-        return Verdict(6, "a parallel job was killed, probably out of memory; lower hydra.launcher.n_jobs")
+    if is_lost_job(error):
+        return Verdict(6, LOST_JOBS[type(error).__name__])
     cause = error if isinstance(error, OSError) else error.__cause__  # logging wraps its own in a ValueError
     if isinstance(cause, OSError) and cause.errno in ERRNO_CODES:
         where = f": {cause.filename}" if cause.filename else ""
         remedy = f"; {MAY_NOT}" if cause.errno in NOT_ALLOWED else ""
         return Verdict(ERRNO_CODES[cause.errno], f"{cause.strerror}{where}{remedy}")
     return None
+
+
+def is_lost_job(error: BaseException) -> bool:
+    """Whether a launcher has missed a job's process."""
+    return type(error).__name__ in LOST_JOBS
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -1,7 +1,8 @@
 """What users see: lines and progress on stderr, results on stdout.
 
 A line goes through `logging`, so that the job's log file has it too. Progress is a bar on a terminal and a plain
-line now and then elsewhere; neither ever fails because nobody reads on.
+line now and then elsewhere; neither ever fails because nobody reads on. Where jobs run side by side, each line has
+the number of its job.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0
 LEAST_WIDTH = 80  # of what is piped; tables take what they need
 
+_prefix = ""  # of each line on stderr
+
 
 def say(message: str) -> None:
     """One line on stderr and in the job's log."""
@@ -30,6 +33,17 @@ def say(message: str) -> None:
 def complain(message: str) -> None:
     """The one line that tells a user what went wrong. Without its `distill: error: `."""
     _log(logging.ERROR, f"distill: error: {message}")
+
+
+@contextmanager
+def numbered(job: int) -> Iterator[None]:
+    """Lines on stderr start with `#N `, and nothing is drawn over them: other jobs write there, too."""
+    global _prefix
+    _prefix = f"#{job} "
+    try:
+        yield
+    finally:
+        _prefix = ""
 
 
 def show(renderable: RenderableType) -> None:
@@ -49,7 +63,7 @@ def show(renderable: RenderableType) -> None:
 @contextmanager
 def track(description: str, total: int, unit: str, done: int = 0) -> Iterator[Tracker]:
     """Show how far a piece of work is; `done` of `total` were there before."""
-    if not _is_interactive(sys.stderr):
+    if _prefix or not _is_interactive(sys.stderr):
         lines = _Lines(description, total, unit, done)
         yield lines
         lines.finish()
@@ -129,7 +143,7 @@ class StderrHandler(logging.Handler):
     """Bare lines on whatever `sys.stderr` is at the time: while a bar is up, rich prints them above it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _write(sys.stderr, f"{self.format(record)}\n")
+        _write_line(self.format(record))
 
 
 class LogFile(logging.FileHandler):
@@ -137,6 +151,11 @@ class LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         pass
+
+
+def counted(number: int, noun: str) -> str:
+    """1 job, 12 jobs"""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def human_seconds(seconds: float) -> str:
@@ -155,7 +174,7 @@ def _log(level: int, message: str) -> None:
     if logger.hasHandlers():
         logger.log(level, message)
     if not any(isinstance(handler, StderrHandler) for handler in logging.getLogger().handlers):
-        _write(sys.stderr, f"{message}\n")  # before a job has set up logging
+        _write_line(message)  # before a job has set up logging
 
 
 def _is_interactive(stream: TextIO) -> bool:
@@ -174,6 +193,10 @@ def _progress() -> Progress:
         TextColumn("{task.fields[status]}", markup=False),
         console=Console(stderr=True),
     )
+
+
+def _write_line(message: str) -> None:
+    _write(sys.stderr, f"{_prefix}{message}\n")
 
 
 def _write(stream: TextIO, text: str) -> None:

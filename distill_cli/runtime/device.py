@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from distill_cli.errors import ConfigError
 from distill_cli.runtime.allocator import keep_freed_memory
+from distill_cli.runtime.cores import cores
 
 LEAST_MACS = 300_000  # of a layer and sample, below which casting costs about what bfloat16 saves
 LEAST_SHARED_MACS = (
@@ -216,7 +217,7 @@ def _is_channels_last(device: torch.device, dtype: torch.dtype) -> bool:
 def _threads(device: torch.device, work: Work) -> int:
     """One for small work: threads meet after every operation, and where one is not scheduled the other spins."""
     is_small = device.type == "cpu" and work.macs * work.batch < LEAST_SHARED_MACS
-    return 1 if is_small else torch.get_num_threads()
+    return 1 if is_small else min(torch.get_num_threads(), cores())
 
 
 def _pays_to_compile(device: torch.device, work: Work) -> bool:
