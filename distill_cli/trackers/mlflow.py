@@ -8,6 +8,7 @@ writers. MLflow prefers a database by now and opens a directory only if told tha
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -40,6 +41,9 @@ class Mlflow:
     def start(self, run: Run) -> Recorder:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        logging.getLogger("urllib3").setLevel(
+            logging.ERROR
+        )  # it announces every try of a server that is away
         from mlflow import MlflowClient
 
         with _alone_in(self.tracking_uri):
