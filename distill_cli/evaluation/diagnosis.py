@@ -20,11 +20,10 @@ STILL_FALLING = (
 )
 UNLEARNED = 0.06  # `unlearned` from which more epochs paid; runs trained to the end have 0.02 to 0.055
 UNDERFIT = 0.01  # train accuracy below the teacher's: one picture in a hundred that the student cannot hold
-FLAT_SOFT_LABELS = (
-    0.95  # relative entropy: classes the teacher told apart look alike, the student fits what is left
-)
+FLAT_SOFT_LABELS = 0.85  # relative entropy: classes that are all but ruled out weigh like the others
 BARE_SOFT_LABELS = 0.05  # relative entropy: one class has it all, as in a hard label
 OPPOSED = -0.5  # gradient cosine: half of each term's pull undoes the other's
+MOST_ALPHA = 0.9  # weight of the soft term from which the teacher has the say anyway
 CONTRADICTED = 0.05  # share of train labels the teacher denies beyond its own test error
 OVERCONFIDENT = 0.03  # confidence on train views above the test accuracy
 
@@ -36,7 +35,7 @@ class Remedies:
     larger_student: str
     longer_training: str
     better_teacher: str
-    more_teacher: str  # in the loss, against the labels
+    more_alpha: str
     temperature: str
     telling_views: str  # on which an overconfident teacher says more
 
@@ -159,14 +158,14 @@ def too_few_epochs(evidence: Evidence) -> Finding | None:
 
 def temperature_too_high(evidence: Evidence) -> Finding | None:
     """At every temperature of the schedule the soft labels are nearly uniform."""
-    entropy = evidence.coldest_entropy
-    if entropy is None or entropy < FLAT_SOFT_LABELS:
+    entropy, unlearned = evidence.coldest_entropy, evidence.unlearned
+    if entropy is None or unlearned is None or entropy < FLAT_SOFT_LABELS or unlearned < UNLEARNED:
         return None
     return Finding(
         "temperature_too_high",
         f"At this temperature the soft labels have {entropy:.1%} of the entropy of equal probabilities: the "
         "student spends itself on differences between classes that are all but ruled out.",
-        _known(soft_label_entropy=entropy, unlearned=evidence.unlearned),
+        {"soft_label_entropy": entropy, "unlearned": unlearned},
         evidence.remedies.temperature,
         (1 - FLAT_SOFT_LABELS) / max(1 - entropy, 1e-9),
     )
@@ -197,7 +196,7 @@ def terms_at_odds(evidence: Evidence) -> Finding | None:
     small their quarrel. So the teacher must also deny more train labels than its own test error explains.
     """
     cosine, agreement = evidence.gradient_cosine, evidence.label_agreement
-    if cosine is None or agreement is None or not 0 < evidence.alpha < 1 or cosine > OPPOSED:
+    if cosine is None or agreement is None or not 0 < evidence.alpha < MOST_ALPHA or cosine > OPPOSED:
         return None
     denied = (1 - agreement) - (1 - evidence.teacher_top1)
     if denied < CONTRADICTED:
@@ -208,7 +207,7 @@ def terms_at_odds(evidence: Evidence) -> Finding | None:
         f"of the test set, and the gradients of the two terms oppose each other (cosine {cosine:.2f}): hard and "
         "soft loss fight.",
         {"gradient_cosine": cosine, "label_agreement": agreement, "alpha": evidence.alpha},
-        evidence.remedies.more_teacher,
+        evidence.remedies.more_alpha,
         denied / CONTRADICTED,
     )
 

@@ -6,26 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill_cli.config.schema import Config, Training
-from distill_cli.evaluation.diagnosis import Remedies
+from distill_cli.evaluation.diagnosis import MOST_ALPHA, Remedies
 
 WIDER = 2  # times the units of a student that is too small; look again after that
 TEACHER_WIDER = 4  # a teacher that leads has several times its student's parameters
 LONGER = 3  # times the epochs: after that, either the loss is flat or the next report says so again
-MOST_ALPHA = 0.9  # first stop on the way from the labels to the teacher
+MIXING = (
+    "cutmix"  # on digits it made an overconfident teacher tell more than mixup did, and label smoothing less
+)
 
 
 def remedies(config: Config, temperature: float | None, parameters_ratio: float) -> Remedies:
     """`temperature`: one at which the soft labels say something; `parameters_ratio`: teacher's by student's."""
     softer = f"temperature={config.temperature if temperature is None else temperature:g}"
-    is_mixed = bool((config.views.get("mixing") or {}).get("_target_"))
+    is_mixed = (config.views.get("mixing") or {}).get("name") == MIXING
     return Remedies(
         larger_student=_wider("student", config.student.model, WIDER)
         or f"student={config.teacher.model.get('name', 'NAME')}",
         longer_training=_longer("student", config.student),
         better_teacher=_better_teacher(config, parameters_ratio),
-        more_teacher=f"alpha={MOST_ALPHA if config.alpha < MOST_ALPHA else 1:g}",
+        more_alpha=f"alpha={MOST_ALPHA:g}",
         temperature=softer,
-        telling_views="teacher.label_smoothing=0.1" if is_mixed else f"mixing@views.mixing=mixup {softer}",
+        telling_views=softer if is_mixed else f"mixing@views.mixing={MIXING} {softer}",
     )
 
 
