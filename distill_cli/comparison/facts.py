@@ -53,10 +53,10 @@ def facts_of(student: Student, library: Library) -> Facts:
     """Raises `ArtifactError` where labels or teacher are there and damaged."""
     if student.kind == TEACHERS:
         return _teacher(student)
-    found = dict(_flat(student.identity, OF_STUDENT, NO_SETTING[STUDENTS]))
-    found["student"] = Fact(Thing(_name(student), student.identity.get("model") or {}))
     taught = student.identity.get("distillation") or {}
-    return {**found, **_taught_by(taught.get("soft_labels"), taught.get("teacher"), library)}
+    found = _Telling(OF_STUDENT, NO_SETTING[STUDENTS]).of({**student.identity, "distillation": taught})
+    taught_by = _taught_by(taught.get("soft_labels"), taught.get("teacher"), library)
+    return {**found, **taught_by, "student": _model(student)}
 
 
 def teacher_key(student: Student, library: Library) -> str | None:
@@ -72,7 +72,7 @@ def _taught_by(labels_key: str | None, teacher: str | None, library: Library) ->
         labels = library.labels(labels_key)
         if labels is None:
             return {"soft_labels": Fact(labels_key[:DIGITS])}
-        found = dict(_flat(labels, OF_LABELS, NO_SETTING["soft_labels"]))
+        found = _Telling(OF_LABELS, NO_SETTING["soft_labels"]).of(labels)
         return {**found, **_taught_by(None, labels.get("teacher"), library)}
     if teacher is None:
         return {}
@@ -81,39 +81,47 @@ def _taught_by(labels_key: str | None, teacher: str | None, library: Library) ->
 
 
 def _teacher(teacher: Student) -> Facts:
-    found = dict(_flat(teacher.identity, OF_TEACHER, NO_SETTING[TEACHERS]))
+    found = _Telling(OF_TEACHER, NO_SETTING[TEACHERS]).of(teacher.identity)
     own = found.get("teacher.views.seed")
     if own and own.value in (0, teacher.seed):  # as it is, unless one says otherwise
         del found["teacher.views.seed"]
-    return {**found, "teacher": Fact(Thing(_name(teacher), teacher.identity.get("model") or {}))}
+    return {**found, "teacher": _model(teacher)}
 
 
-def _name(student: Student) -> str:
-    return str(student.model.get("name") or word_of(student.model))
+def _model(student: Student) -> Fact:
+    """By its name, which is in no identity."""
+    name = student.model.get("name") or word_of(student.model)
+    return Fact(Thing(str(name), student.identity.get("model") or {}))
 
 
-def _flat(
-    identity: Mapping[str, Any], names: Mapping[str, str], no_setting: tuple[str, ...]
-) -> Iterator[tuple[str, Fact]]:
-    def walk(value: Any, path: str, within: str) -> Iterator[tuple[str, Fact]]:
-        name = typed(path, names)
-        if path in no_setting:
+@dataclass(frozen=True)
+class _Telling:
+    """One kind of identity, flat and in a user's words."""
+
+    names: Mapping[str, str]
+    left_out: tuple[str, ...]
+
+    def of(self, identity: Mapping[str, Any]) -> dict[str, Fact]:
+        return dict(fact for path, value in identity.items() for fact in self._at(path, value, ""))
+
+    def _at(self, path: str, value: Any, within: str) -> Iterator[tuple[str, Fact]]:
+        name = typed(path, self.names)
+        if path in self.left_out:
             return
         if path in DIGESTS:
             yield name, Fact((value if isinstance(value, str) else key_of({"": value}))[:DIGITS])
         elif not isinstance(value, Mapping):
-            is_argument = name.startswith(f"{within}.")
-            yield from () if path == "distillation" else [(name, Fact(value, within if is_argument else ""))]
+            yield name, Fact(value, within if name.startswith(f"{within}.") else "")
         elif path in IN_ONE_CELL:
             yield name, Fact(Thing(word_of(value), value))
         else:
-            is_choice = "_target_" in value or path.endswith("mixing")
-            if is_choice:
-                yield name, Fact(word_of(value))
-            hidden = ("_target_", NAMED_BY.get(str(value.get("_target_"))))
-            for key, item in value.items():
-                if key not in hidden:
-                    yield from walk(item, f"{path}.{key}", name if is_choice else within)
+            yield from self._inside(path, value, within)
 
-    for key, item in identity.items():
-        yield from walk(item, key, "")
+    def _inside(self, path: str, spec: Mapping[str, Any], within: str) -> Iterator[tuple[str, Fact]]:
+        if "_target_" in spec or path.endswith("mixing"):  # a choice; no mixing is an empty one
+            within = typed(path, self.names)
+            yield within, Fact(word_of(spec))
+        told = ("_target_", NAMED_BY.get(str(spec.get("_target_"))))
+        for key, value in spec.items():
+            if key not in told:
+                yield from self._at(f"{path}.{key}", value, within)

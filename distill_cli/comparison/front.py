@@ -66,13 +66,13 @@ def _chart(table: Table, label: str, cost: str, costs: Sequence[float | None]) -
     figure, (axes,) = axes_of(width=WIDTH, height=HEIGHT)
     found = [(row, price, measure.of(row)) for row, price in zip(table.all_rows, costs, strict=True)]
     points = [Point(row, price, f.mean) for row, price, f in found if price is not None and f is not None]
-    ranked = [point for point in points if point.row.role == "student"]
+    ranked = [point for point in points if not point.row.is_reference]
     best = front(ranked)
     scale(axes, [point.cost for point in points], room=ROOM)
     axes.plot(*_xy(ranked), "o", color=MUTED, markersize=4, label="settings")
     axes.step(*_xy(best), "s-", where="post", color=SERIES[0], markersize=7, label="front")
     for role, mark in HOLLOW:
-        others = [point for point in points if point.row.role == role]
+        others = [point for point in points if point.row.is_reference and point.row.role == role]
         if others:
             axes.plot(*_xy(others), mark, color=INK, fillstyle="none", label=role)
     for point in best:

@@ -72,12 +72,13 @@ class Library:
 
     def _index(self, root: Path, kind: str) -> dict[str, Path]:
         if (root, kind) not in self._names:
-            self._names[root, kind] = {path.name[-DIGITS:]: path for path in children(root / kind)}
+            artefacts = (path for path in children(root / kind) if is_artefact(path))
+            self._names[root, kind] = {path.name[-DIGITS:]: path for path in artefacts}
         return self._names[root, kind]
 
     def _evaluations(self) -> Iterator[Path]:
         for root in self.roots:
-            yield from (path for path in children(root / EVALUATIONS) if (path / MANIFEST).is_file())
+            yield from filter(is_artefact, children(root / EVALUATIONS))
 
 
 def children(directory: Path) -> list[Path]:
@@ -85,6 +86,11 @@ def children(directory: Path) -> list[Path]:
     with suppress(FileNotFoundError, NotADirectoryError):
         return sorted(p for p in directory.iterdir() if not p.name.startswith(".") and p.is_dir())
     return []
+
+
+def is_artefact(directory: Path) -> bool:
+    """A directory without a manifest is nobody's."""
+    return any((directory / name).is_file() for name in (MANIFEST, LABELS))
 
 
 def _labels(directory: Path) -> dict[str, Any]:

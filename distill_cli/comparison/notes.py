@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from distill_cli.comparison.row import Row
-from distill_cli.comparison.students import STUDENTS, Student
+from distill_cli.comparison.students import Student
 
 RANKED = "Ranked by mean validation accuracy. Test accuracy stands beside it and ranks nothing."
 NO_VALIDATION = "Not ranked: there is no validation part to rank by, and test is not for choosing; \
@@ -32,8 +32,7 @@ def notes_on(rows: Sequence[Row], why_not: str) -> Iterator[str]:
     else:
         yield "± is the standard deviation over n seeds."
     yield from _on_baselines(rows)
-    taught = [row for row in rows if row.students[0].kind == STUDENTS and not row.is_baseline]
-    if any(row.teacher is None for row in taught):
+    if any(row.teacher is None for row in rows if row.role == "student"):
         yield "A teacher is gone, or lies elsewhere: --artifacts DIR says where."
     devices = {device for row in rows for device in row.latency}
     if len(devices) > 1:
@@ -44,7 +43,7 @@ def _on_baselines(rows: Sequence[Row]) -> Iterator[str]:
     lacking: dict[str, list[Student]] = {}
     for row in rows:
         for student, baseline in zip(row.students, row.baselines, strict=True):
-            if baseline is None and student.kind == STUDENTS and not student.is_baseline:
+            if baseline is None and student.role == "student":
                 lacking.setdefault(_alone(student), []).append(student)
     for students in list(lacking.values())[:MOST_COMMANDS]:
         who = f"{students[0].model.get('name', 'student')}, {_seeds(students)}"

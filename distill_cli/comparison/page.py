@@ -52,16 +52,17 @@ def _headline(table: Table, best: Row) -> str:
     near = sum(row.validation is not None and row.validation.mean >= least for row in table.rows[1:])
     if not near:
         return f"{words}. No other setting comes within its standard deviation."
-    return f"{words}. {near} of the other {len(table.rows) - 1} lie within its standard deviation."
+    lie = "lies" if near == 1 else "lie"
+    return f"{words}. {near} of the other {len(table.rows) - 1} {lie} within its standard deviation."
 
 
 def _cards(best: Row) -> Iterator[Card]:
     yield _card(best.test, "%", "test accuracy of the best setting")
     yield _card(best.validation, "%", "its validation accuracy, flattered by the choice")
     if best.gain:
-        yield _card(best.gain, "points", "over its baseline on test", sign="+")
+        yield _card(best.gain, "", "points over its baseline on test", sign="+")
     if best.teacher and best.teacher.test is not None and best.test:
-        yield Card(f"{100 * (best.test.mean - best.teacher.test):+.2f} points", "to its teacher on test")
+        yield Card(f"{100 * (best.test.mean - best.teacher.test):+.2f}", "points to its teacher on test")
     if best.gap_closed is not None:
         yield Card(f"{best.gap_closed:.0%}", "of the gap from baseline to teacher closed")
 
@@ -69,7 +70,7 @@ def _cards(best: Row) -> Iterator[Card]:
 def _card(figure: Figure | None, unit: str, label: str, sign: str = "") -> Card:
     mean, _, spread = points(figure, sign).partition(" ± ")
     over = f" (±\u00a0{spread}, n\u00a0=\u00a0{figure.n})" if figure and spread else ""
-    return Card(f"{mean} {unit}", label + over)
+    return Card(f"{mean} {unit}".rstrip(), label + over)
 
 
 def _hidden(table: Table) -> str:
@@ -88,7 +89,7 @@ def _one_size(table: Table) -> str:
 
 
 def _recipe(table: Table, row: Row) -> str:
-    if row.role != "student":
+    if row.is_reference:
         return title(row)
     return f"#{row.rank} {setting(table, row)}" if row.rank else setting(table, row)
 

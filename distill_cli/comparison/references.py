@@ -19,29 +19,24 @@ class References:
     library: Library
     given: Mapping[str, Student]  # by key
 
-    def row(self, role: str, alike: tuple[Student, ...]) -> Row:
+    def row(self, alike: tuple[Student, ...], *, is_reference: bool = False) -> Row:
         """Raises `ArtifactError` where something the students were made from is damaged."""
-        return Row(
-            role,
-            alike,
-            facts_of(alike[0], self.library),
-            tuple(self.baseline_of(student) for student in alike),
-            self.teacher_of(alike[0]),
-        )
+        facts, teacher = facts_of(alike[0], self.library), self.teacher_of(alike[0])
+        baselines = tuple(self.baseline_of(student) for student in alike)
+        return Row(alike, facts, baselines, teacher, is_reference=is_reference)
 
     def rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Baselines, then teachers, of `rows`; not those that are among them."""
+        """Baselines, then teachers, of `rows`; then what was given and taught nobody. None that is in `rows`."""
         rows = list(rows)
         baselines = [one for row in rows for one in row.baselines if one is not None]
         teachers = [row.teacher for row in rows if row.teacher is not None]
-        found = [self.row("baseline", alike) for alike in fold(baselines)]
-        found += [self.row("teacher", alike) for alike in fold(teachers)]
         known = {row.setting for row in rows}
-        return [row for row in found if row.setting not in known]
+        models = [*baselines, *teachers, *self.given.values()]
+        return [self.row(alike, is_reference=True) for alike in fold(models) if alike[0].setting not in known]
 
     def baseline_of(self, student: Student) -> Student | None:
         """The same student from hard labels alone; a baseline has none itself."""
-        if student.kind != STUDENTS or student.is_baseline:
+        if student.role != "student":
             return None
         return self._find(STUDENTS, key_of({**student.identity, "distillation": None}))
 

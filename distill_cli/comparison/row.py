@@ -19,13 +19,18 @@ LATENCY = "latency_ms_b1_p50"  # one picture, median
 class Row:
     """`baselines` has one for each student, or None where it is not there."""
 
-    role: str  # student, baseline, teacher
     students: tuple[Student, ...]
     facts: Facts
     baselines: tuple[Student | None, ...]
     teacher: Student | None
     measured: Mapping[str, Measured] = field(default_factory=dict)  # by a student's key
+    is_reference: bool = False  # what the others are measured against
     rank: int | None = None
+
+    @property
+    def role(self) -> str:
+        """student, baseline or teacher."""
+        return self.students[0].role
 
     @property
     def setting(self) -> str:
@@ -43,10 +48,6 @@ class Row:
     @property
     def n(self) -> int:
         return len(self.students)
-
-    @property
-    def is_baseline(self) -> bool:
-        return self.students[0].is_baseline
 
     @property
     def parameters(self) -> int | None:

@@ -29,12 +29,11 @@ def spreadsheet(table: Table) -> str:
 
 def _lines(table: Table, row: Row) -> Iterator[list[Any]]:
     settings = [_value(column, row) for column in table.columns]
-    role = "baseline" if row.is_baseline else row.role
     for student, gain in zip(row.students, row.gains, strict=True):
         measured = row.measured.get(student.key)
         reported = [measured.figures.get(name) if measured else None for name in REPORTED]
         metrics = [student.metrics.get(name) for name in METRICS]
-        own = [student.seed, row.rank, role, student.name, student.key, str(student.directory.absolute())]
+        own = [student.seed, row.rank, row.role, student.name, student.key, str(student.directory.absolute())]
         device = measured.device if measured else None
         yield [*settings, *own, *metrics, gain, *reported, device, student.command]
 

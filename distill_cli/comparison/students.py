@@ -36,8 +36,11 @@ class Student:
         return self.identity.get("seed")
 
     @property
-    def is_baseline(self) -> bool:
-        return self.kind == STUDENTS and self.identity.get("distillation") is None
+    def role(self) -> str:
+        """student, baseline or teacher."""
+        if self.kind == TEACHERS:
+            return "teacher"
+        return "baseline" if self.identity.get("distillation") is None else "student"
 
     @property
     def root(self) -> Path | None:

@@ -58,9 +58,8 @@ def tabulate(students: Sequence[Student], *roots: Path) -> Table:
     own = dict.fromkeys(student.root for student in students if student.root)
     library = Library((*own, *roots))
     references = References(library, {student.key: student for student in students})
-    rows = [references.row("student", alike) for alike in fold(compared)]
+    rows = [references.row(alike) for alike in fold(compared)]
     others = references.rows(rows)
-    others += [references.row("teacher", alike) for alike in _unused(students, [*rows, *others])]
     measured = library.measured(student.key for row in (*rows, *others) for student in row.students)
     rows, others = ([replace(row, measured=measured) for row in some] for some in (rows, others))
     columns = columns_of([row.facts for row in rows])
@@ -94,12 +93,6 @@ def _refuse_other_data(students: Sequence[Student]) -> None:
         raise ConfigError(
             f"students {what} cannot be ranked together: {one.data} ({one.name}), {other.data} ({other.name})"
         )
-
-
-def _unused(students: Sequence[Student], rows: Sequence[Row]) -> list[tuple[Student, ...]]:
-    """Teachers that were named and taught nobody here."""
-    known = {row.setting for row in rows}
-    return [alike for alike in fold(students) if alike[0].setting not in known]
 
 
 def _ranked(rows: Sequence[Row]) -> list[Row]:

@@ -44,18 +44,16 @@ def cells(table: Table, row: Row) -> list[str]:
 
 def title(row: Row) -> str:
     """`3`, `3, baseline`, `teacher cnn`; without a rank the model's name."""
-    if row.role != "student":
+    if row.is_reference:
         return f"{row.role} {row.model}"
-    return ", ".join([str(row.rank or row.model), *(["baseline"] if row.is_baseline else [])])
+    return ", ".join([str(row.rank or row.model), *(["baseline"] if row.role == "baseline" else [])])
 
 
 def setting(table: Table, row: Row) -> str:
     """`temperature 4, alpha 0.9`: what tells a row from the others."""
-    if row.role != "student":
-        return row.role
     told = [(column.name, column.cell(row.facts)) for column in table.columns]
     named = [f"{name} {cell}" for name, cell in told if cell != ABSENT]
-    words = ["baseline"] if row.is_baseline else []
+    words = ["baseline"] if row.role == "baseline" else []
     return ", ".join([*words, *named]) or row.name
 
 
@@ -85,7 +83,7 @@ def terminal_table(table: Table, heading: str) -> RichTable:
     for head in headings(table):
         shown.add_column(Text(head.text), justify="left" if head.is_text else "right")
     for place, row in enumerate(table.all_rows, 1):
-        style = "" if row.role == "student" else "dim"
+        style = "dim" if row.is_reference else ""
         shown.add_row(*map(Text, cells(table, row)), style=style, end_section=place == len(table.rows))
     return shown
 

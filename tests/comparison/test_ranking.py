@@ -41,7 +41,7 @@ def test_ties_go_to_the_smaller_model_and_then_to_the_name(shelf, compared):
         shelf.student((0.9, 0.9), shelf.labels(shelf.teacher()), model="mlp_8", temperature=2),
     )
     assert [row.model for row in table.rows] == ["mlp_8", "mlp_8", "mlp_24", "cnn_tiny"]
-    assert [row.is_baseline for row in table.rows[:2]] == [True, False]  # …-alone before …-t2
+    assert [row.role for row in table.rows[:2]] == ["baseline", "student"]  # …-alone before …-t2
 
 
 def test_rounding_breaks_no_tie(shelf, compared):
