@@ -6,6 +6,7 @@ the end somebody waits for it, and not for ever.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
@@ -55,6 +56,6 @@ class Guarded:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """What went wrong, in one line, without a password that may stand in an address."""
+    text = re.sub(r"//[^/\s@]+@", "//", " ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

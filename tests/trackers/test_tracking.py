@@ -130,6 +130,14 @@ def test_a_tracker_that_fails_at_any_moment_is_one_line_and_harms_neither_the_ru
     assert len(notes.told) == 5
 
 
+def test_a_password_in_an_address_is_not_said(said):
+    error = OSError("no answer from https://me:secret@tracking.example.org/api")
+    train(Trackers({"mine": type("Failing", (Failing,), {"moment": "start", "error": error})()}))
+    assert said() == [
+        "mine: no answer from https://tracking.example.org/api; the run goes on without it",
+    ]
+
+
 def test_a_tracker_that_failed_is_told_nothing_more(said):
     class FailsAtTheFirstEpoch(Notes):
         def record(self, epoch, figures):
