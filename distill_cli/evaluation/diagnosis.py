@@ -15,9 +15,7 @@ from typing import Any
 Z95 = 1.96  # standard errors on either side of a 95 % confidence interval
 MOST_FINDINGS = 3  # more advice than that is none
 
-STILL_FALLING = (
-    0.12  # `fall` of runs that got better from more epochs; of those that only need more units: less
-)
+STILL_FALLING = 0.12  # `fall` from which more epochs paid; below it more units did
 UNLEARNED = 0.06  # `unlearned` from which more epochs paid; runs trained to the end have 0.02 to 0.055
 UNDERFIT = 0.01  # train accuracy below the teacher's: one picture in a hundred that the student cannot hold
 FLAT_SOFT_LABELS = 0.85  # relative entropy: classes that are all but ruled out weigh like the others
@@ -60,13 +58,9 @@ class Evidence:
     label_agreement: float | None  # share of the labels that are the teacher's top class
     teacher_confidence: float | None  # probability of the teacher's top class at T = 1, mean
     entropy: float | None  # of the soft labels at T = 1, mean, as a share of log(classes)
-    coldest_entropy: (
-        float | None
-    )  # at the lowest temperature of the schedule; None: the loss has no temperature
+    coldest_entropy: float | None  # at the schedule's lowest temperature; None: the loss has none
     hottest_entropy: float | None  # at the highest
-    unlearned: (
-        float | None
-    )  # KL from the soft labels to the student, as a share of that to equal probabilities
+    unlearned: float | None  # KL from soft labels to student, as a share of that to equal probabilities
     gradient_cosine: float | None  # between the gradients of the hard and the soft loss at the final weights
 
     remedies: Remedies
@@ -142,9 +136,14 @@ def student_too_small(evidence: Evidence) -> Finding | None:
 
 
 def too_few_epochs(evidence: Evidence) -> Finding | None:
-    """There is more to learn from the soft labels, and time brings it."""
+    """There is more to learn from the soft labels, and time brings it.
+
+    Where they are flat or bare, what is not learned measures the temperature and not the time.
+    """
     unlearned, fall = evidence.unlearned, evidence.fall
-    if unlearned is None or fall is None or unlearned < UNLEARNED or fall < STILL_FALLING:
+    if unlearned is None or fall is None or _is_flat(evidence) or _is_bare(evidence):
+        return None
+    if unlearned < UNLEARNED or fall < STILL_FALLING:
         return None
     return Finding(
         "too_few_epochs",
@@ -157,9 +156,9 @@ def too_few_epochs(evidence: Evidence) -> Finding | None:
 
 
 def temperature_too_high(evidence: Evidence) -> Finding | None:
-    """At every temperature of the schedule the soft labels are nearly uniform."""
+    """At every temperature of the schedule the soft labels are nearly uniform, and at T = 1 they are not."""
     entropy, unlearned = evidence.coldest_entropy, evidence.unlearned
-    if entropy is None or unlearned is None or entropy < FLAT_SOFT_LABELS or unlearned < UNLEARNED:
+    if entropy is None or unlearned is None or not _is_flat(evidence) or unlearned < UNLEARNED:
         return None
     return Finding(
         "temperature_too_high",
@@ -177,13 +176,13 @@ def temperature_too_low(evidence: Evidence) -> Finding | None:
     Where the teacher knows the train part by heart, that is the cause, and the temperature a part of its remedy.
     """
     entropy = evidence.hottest_entropy
-    if entropy is None or entropy > BARE_SOFT_LABELS or _overconfidence(evidence) >= OVERCONFIDENT:
+    if entropy is None or not _is_bare(evidence) or _overconfidence(evidence) >= OVERCONFIDENT:
         return None
     return Finding(
         "temperature_too_low",
         f"At this temperature the soft labels have {entropy:.1%} of the entropy of equal probabilities: they say "
         "little more than hard labels do.",
-        _known(soft_label_entropy=entropy, unlearned=evidence.unlearned),
+        {"soft_label_entropy": entropy},
         evidence.remedies.temperature,
         BARE_SOFT_LABELS / max(entropy, 1e-9),
     )
@@ -222,8 +221,8 @@ def teacher_barely_better(evidence: Evidence) -> Finding | None:
         return None
     return Finding(
         "teacher_barely_better",
-        f"The teacher is {100 * lead:+.2f} points from the student trained without it, which is within the noise "
-        f"of ±{100 * noise:.2f}: there is little to learn from it.",
+        f"The teacher's lead over the student trained without it, {100 * lead:+.2f} points, does not exceed the "
+        f"noise of ±{100 * noise:.2f}: there is little to learn from it.",
         {"teacher_top1": evidence.teacher_top1, "baseline_top1": baseline, "noise": noise},
         evidence.remedies.better_teacher,
         noise / lead if lead > 0 else math.inf,
@@ -258,6 +257,17 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def _is_flat(evidence: Evidence) -> bool:
+    """At every temperature of the schedule, and not because the teacher is unsure at T = 1 already."""
+    coldest, entropy = evidence.coldest_entropy, evidence.entropy
+    return coldest is not None and entropy is not None and entropy < FLAT_SOFT_LABELS <= coldest
+
+
+def _is_bare(evidence: Evidence) -> bool:
+    """At every temperature of the schedule."""
+    return evidence.hottest_entropy is not None and evidence.hottest_entropy <= BARE_SOFT_LABELS
+
+
 def _overconfidence(evidence: Evidence) -> float:
     """Confidence on train views above the test accuracy; 0 where it is not known."""
     confidence = evidence.teacher_confidence
@@ -266,8 +276,4 @@ def _overconfidence(evidence: Evidence) -> float:
 
 def _noise(agreement: float, samples: int) -> float:
     """Half the confidence interval of a difference in accuracy between models that agree this often, at most."""
-    return Z95 * math.sqrt((1 - agreement) / samples)
-
-
-def _known(**figures: float | None) -> dict[str, float]:
-    return {name: value for name, value in figures.items() if value is not None}
+    return Z95 * math.sqrt((1 - agreement) / max(1, samples))

@@ -11,9 +11,7 @@ from distill_cli.evaluation.diagnosis import MOST_ALPHA, Remedies
 WIDER = 2  # times the units of a student that is too small; look again after that
 TEACHER_WIDER = 4  # a teacher that leads has several times its student's parameters
 LONGER = 3  # times the epochs: after that, either the loss is flat or the next report says so again
-MIXING = (
-    "cutmix"  # on digits it made an overconfident teacher tell more than mixup did, and label smoothing less
-)
+MIXING = "cutmix"  # an overconfident teacher says more about it than about mixup (docs/diagnosis.md)
 
 
 def remedies(config: Config, temperature: float | None, parameters_ratio: float) -> Remedies:
