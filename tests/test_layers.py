@@ -89,7 +89,18 @@ def reached_at_import(start: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize(
-    "name", ["cli", "hydra_app.launch", "hydra_app.job", "plan", "stages.run", "cache.chores"]
+    "name",
+    [
+        "cli",
+        "hydra_app.launch",
+        "hydra_app.job",
+        "plan",
+        "stages.run",
+        "stages.lock",
+        "stages.export",
+        "cache.chores",
+        "comparison.command",
+    ],
 )
 def test_torch_is_not_imported_before_there_is_work(name):
     for path in reached_at_import(module_of(f"distill_cli.{name}")):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distill_cli.evaluation.report import ROLES
-from distill_cli.pages.charts import MUTED, axes_of, drawing, series, svg
+from distill_cli.pages.charts import MUTED, drawing, one_axes, series, svg
 
 WIDTH, HEIGHT = 4.6, 3.5  # inches: two fit side by side, and one is as wide as a phone
 SMALLEST, LARGEST = 8, 160  # areas of a mark without samples, and of one with all of them
@@ -17,7 +17,7 @@ def reliability_chart(report: Mapping[str, Any]) -> str:
     """Accuracy against confidence, bin by bin, for all models."""
     found = {role: report["calibration"][role] for role in ROLES if report["calibration"][role]}
     with drawing():
-        figure, (axes,) = axes_of(width=WIDTH, height=HEIGHT)
+        figure, axes = one_axes(WIDTH, HEIGHT)
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", label="as sure as right")
         for role, bins in found.items():
             sure, right, counts = (
@@ -52,7 +52,7 @@ def curve_chart(curves: Mapping[str, Any], figure: str, name: str, title: str, l
     from matplotlib.ticker import MaxNLocator
 
     with drawing():
-        drawn, (axes,) = axes_of(width=WIDTH, height=HEIGHT)
+        drawn, axes = one_axes(WIDTH, HEIGHT)
         for role, points in known.items():
             epochs, values = zip(*points, strict=True)
             marks = max(1, len(points) // 10)

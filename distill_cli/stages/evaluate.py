@@ -19,6 +19,7 @@ from distill_cli.stages.ensure import Built, ensure
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
+from distill_cli.stages.tracking import track_report
 
 
 def main(config: DictConfig, output: Path) -> float | None:
@@ -46,6 +47,8 @@ def run(session: Session) -> StageResult:
     place = plan.evaluation()
     result = ensure("evaluate", place, _inputs(plan), build, session.command("run"))
     report = read_json(verified(place.directory, REPORT))
+    if result.status != "up-to-date":
+        track_report(session, place, report, session.command("run"))
     show(terminal_table(report))
     say(headline(report))
     for finding in findings(report):
