@@ -182,8 +182,8 @@ class _Taught:
         teacher, student = teacher.double(), student.double()
         self.samples += len(batch)
         for temperature in self.entropies:
-            log_teacher = soften(student, teacher, temperature)[1]
-            self.entropies[temperature] -= (log_teacher.exp() * log_teacher).sum().item()
+            said = soften(student, teacher, temperature)[1].exp()
+            self.entropies[temperature] += torch.special.entr(said).sum().item()
         self.confidence += soften(student, teacher, 1.0)[1].amax(dim=1).exp().sum().item()
         self.kl += softened_kl(student, teacher, self.mean).sum().item()
         nothing = Outputs(torch.zeros_like(student.logits))

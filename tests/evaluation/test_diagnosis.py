@@ -1,0 +1,236 @@
+"""Each rule of the diagnosis on figures made for it: where it speaks, where it is silent, and at the edge."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from distill_cli.evaluation.diagnosis import (
+    ANOTHER_DOUBLING,
+    BARE_SOFT_LABELS,
+    CONTRADICTED,
+    FLAT_SOFT_LABELS,
+    MOST_ALPHA,
+    MOST_FINDINGS,
+    OPPOSED,
+    OVERCONFIDENT,
+    STILL_FALLING,
+    UNDERFIT,
+    UNLEARNED,
+    Evidence,
+    Remedies,
+    diagnose,
+)
+
+REMEDIES = Remedies(
+    larger_student="student.model.width=48",
+    longer_training="student.epochs=450",
+    better_teacher="teacher.epochs=180",
+    more_alpha="alpha=0.9",
+    temperature="temperature=2",
+    telling_views="mixing@views.mixing=cutmix temperature=2",
+)
+
+# Five points behind its teacher for no known reason: everything else is as it should be.
+BEHIND = Evidence(
+    test_samples=1000,
+    student_top1=0.93,
+    teacher_top1=0.98,
+    baseline_top1=0.92,
+    student_agreement=0.94,
+    baseline_agreement=0.93,
+    alpha=0.5,
+    fall=0.2,
+    train_top1=0.99,
+    label_agreement=0.99,
+    teacher_confidence=0.95,
+    entropy=0.1,
+    coldest_entropy=0.3,
+    hottest_entropy=0.3,
+    unlearned=0.03,
+    gradient_cosine=0.2,
+    remedies=REMEDIES,
+)
+
+
+def rules(**changed):
+    return [finding.rule for finding in diagnose(replace(BEHIND, **changed))]
+
+
+def least_above(value):
+    return math.nextafter(value, math.inf)
+
+
+def most_below(value):
+    return math.nextafter(value, -math.inf)
+
+
+def test_figures_without_a_fault_give_no_finding():
+    assert rules() == []
+
+
+FAULTS = {
+    "student_too_small": {"train_top1": 0.9, "unlearned": 0.2, "fall": 0.05},
+    "too_few_epochs": {"unlearned": 0.2, "fall": 0.3},
+    "temperature_too_high": {"coldest_entropy": 0.99, "hottest_entropy": 0.99, "unlearned": 0.2},
+    "temperature_too_low": {"coldest_entropy": 0.01, "hottest_entropy": 0.01},
+    "terms_at_odds": {"gradient_cosine": -0.9, "label_agreement": 0.7},
+    "teacher_barely_better": {"baseline_top1": 0.975},
+    "teacher_overconfident": {"teacher_confidence": 0.999, "entropy": 0.001, "teacher_top1": 0.95},
+}
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_fault_is_found_with_its_evidence_and_an_override_to_try(rule):
+    (finding,) = diagnose(replace(BEHIND, **FAULTS[rule]))
+    document = finding.document()
+    assert document.keys() == {"rule", "says", "evidence", "try"} and document["rule"] == rule
+    assert document["says"].endswith(".") and "\n" not in document["says"]
+    assert all(math.isfinite(value) for value in document["evidence"].values())
+    assert "=" in document["try"] and json.dumps(document)
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_student_that_keeps_up_gets_no_finding_whatever_its_figures(rule):
+    evidence = replace(BEHIND, student_top1=0.98, teacher_top1=0.985, student_agreement=0.99)
+    kept_up = replace(evidence, **{**FAULTS[rule], "teacher_top1": 0.98})
+    assert diagnose(kept_up) == []
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_rule_is_silent_where_a_figure_it_needs_is_not_known(rule):
+    for name in FAULTS[rule]:
+        if name not in ("coldest_entropy", "hottest_entropy", "teacher_top1"):
+            assert rule not in rules(**{**FAULTS[rule], name: None})
+    assert "temperature_too_high" not in rules(**FAULTS["temperature_too_high"], entropy=None)
+    assert not rules(coldest_entropy=None, hottest_entropy=None)  # a loss without a temperature
+
+
+AT_THE_EDGE = [
+    ("too_few_epochs", {"unlearned": 0.2}, "fall", STILL_FALLING, most_below(STILL_FALLING)),
+    (
+        "too_few_epochs",
+        {"fall": 0.5},
+        "unlearned",
+        2 * ANOTHER_DOUBLING,
+        most_below(2 * ANOTHER_DOUBLING),
+    ),
+    (
+        "student_too_small",
+        {"train_top1": 0.9, "unlearned": 0.2},
+        "fall",
+        most_below(STILL_FALLING),
+        STILL_FALLING,
+    ),
+    (
+        "student_too_small",
+        {"unlearned": 0.2, "fall": 0.05},
+        "train_top1",
+        0.98 - UNDERFIT - 1e-9,
+        0.98 - UNDERFIT + 1e-9,
+    ),
+    (
+        "temperature_too_high",
+        {"unlearned": 0.2, "fall": 0.05},
+        "coldest_entropy",
+        FLAT_SOFT_LABELS,
+        most_below(FLAT_SOFT_LABELS),
+    ),
+    ("temperature_too_high", {"coldest_entropy": 0.99}, "unlearned", UNLEARNED, most_below(UNLEARNED)),
+    ("temperature_too_low", {}, "hottest_entropy", BARE_SOFT_LABELS, least_above(BARE_SOFT_LABELS)),
+    ("terms_at_odds", {"label_agreement": 0.7}, "gradient_cosine", OPPOSED, least_above(OPPOSED)),
+    ("terms_at_odds", FAULTS["terms_at_odds"], "alpha", most_below(MOST_ALPHA), MOST_ALPHA),
+    ("terms_at_odds", FAULTS["terms_at_odds"], "alpha", 1e-9, 0.0),
+    (
+        "terms_at_odds",
+        {"gradient_cosine": -0.9},
+        "label_agreement",
+        0.98 - CONTRADICTED - 1e-9,
+        0.98 - CONTRADICTED + 1e-9,
+    ),
+    (
+        "teacher_overconfident",
+        {"entropy": 0.001, "teacher_top1": 0.95},
+        "teacher_confidence",
+        0.95 + OVERCONFIDENT + 1e-9,
+        0.95 + OVERCONFIDENT - 1e-9,
+    ),
+    (
+        "teacher_overconfident",
+        {"teacher_confidence": 0.999, "teacher_top1": 0.95},
+        "entropy",
+        BARE_SOFT_LABELS,
+        least_above(BARE_SOFT_LABELS),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "fault", "figure", "inside", "outside"), AT_THE_EDGE)
+def test_a_rule_speaks_up_to_its_threshold_and_no_further(rule, fault, figure, inside, outside):
+    assert rule in rules(**{**fault, figure: inside})
+    assert rule not in rules(**{**fault, figure: outside})
+
+
+def test_a_teacher_is_barely_better_within_the_noise_of_the_samples_on_which_the_two_differ():
+    noise = 1.96 * math.sqrt((1 - 0.93) / 1000)  # McNemar: at most 70 samples decide
+    assert "teacher_barely_better" in rules(baseline_top1=0.98 - noise + 1e-9)
+    assert "teacher_barely_better" not in rules(baseline_top1=0.98 - noise - 1e-9)
+    assert "teacher_barely_better" not in rules(baseline_top1=0.98 - noise + 1e-9, test_samples=2000)
+
+
+def test_behind_means_below_the_teacher_by_more_than_noise_or_without_gain():
+    noise = 1.96 * math.sqrt((1 - 0.94) / 1000)
+    short = FAULTS["too_few_epochs"]
+    assert rules(**short, student_top1=0.98 - noise - 1e-9)
+    assert not rules(**short, student_top1=0.98 - noise + 1e-9)
+    assert rules(**short, student_top1=0.975, baseline_top1=0.975)
+    assert not rules(**short, student_top1=0.975, baseline_top1=None)
+    assert not rules(**short, student_top1=0.99, baseline_top1=0.9)  # better than its teacher
+    nothing = math.nan  # figures of a test part without samples
+    assert not rules(
+        **short, student_top1=nothing, teacher_top1=nothing, baseline_top1=nothing, test_samples=0
+    )
+
+
+def test_wrong_labels_are_no_lack_of_units():
+    fault = {"train_top1": 0.69, "unlearned": 0.2, "fall": 0.05}
+    assert "student_too_small" in rules(**fault, label_agreement=0.99)
+    assert "student_too_small" not in rules(**fault, label_agreement=0.69)
+
+
+def test_a_moving_temperature_is_too_high_only_where_it_always_is_and_too_low_likewise():
+    assert "temperature_too_high" not in rules(coldest_entropy=0.3, hottest_entropy=0.99, unlearned=0.2)
+    assert "temperature_too_low" not in rules(coldest_entropy=0.01, hottest_entropy=0.3)
+
+
+def test_a_teacher_that_is_unsure_at_one_is_not_blamed_on_the_temperature():
+    assert "temperature_too_high" not in rules(**FAULTS["temperature_too_high"], entropy=0.9)
+
+
+def test_where_the_temperature_is_wrong_what_is_not_learned_is_not_blamed_on_the_epochs():
+    unlearned = {"unlearned": 0.2, "fall": 0.3}
+    assert rules(**unlearned, coldest_entropy=0.99, hottest_entropy=0.99) == ["temperature_too_high"]
+    assert rules(**unlearned, coldest_entropy=0.01, hottest_entropy=0.01) == ["temperature_too_low"]
+
+
+def test_an_overconfident_teacher_is_named_instead_of_the_temperature_that_its_remedy_raises():
+    fault = {**FAULTS["teacher_overconfident"], **FAULTS["temperature_too_low"]}
+    assert rules(**fault) == ["teacher_overconfident"]
+
+
+def test_the_best_fitting_cause_comes_first_and_more_than_three_are_not_said():
+    several = {**FAULTS["terms_at_odds"], **FAULTS["too_few_epochs"], "unlearned": 0.05}
+    assert rules(**several) == ["terms_at_odds", "too_few_epochs"]
+    assert rules(**{**several, "unlearned": 0.9, "label_agreement": 0.92}) == [
+        "too_few_epochs",
+        "terms_at_odds",
+    ]
+    all_at_once = {
+        **FAULTS["teacher_overconfident"],
+        **FAULTS["terms_at_odds"],
+        **FAULTS["too_few_epochs"],
+        "baseline_top1": 0.95,
+    }
+    found = rules(**all_at_once)
+    assert len(found) == MOST_FINDINGS and found[0] == "teacher_barely_better"

@@ -1,0 +1,66 @@
+"""What is advised follows from the config, and can be typed as it stands."""
+
+from dataclasses import asdict
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from distill_cli.config.overrides import as_hydra
+from distill_cli.evaluation.remedies import remedies
+from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
+
+
+def composed(*overrides):
+    HydraConfig.instance().cfg = None
+    with user_config(None), initialize_config_dir(str(config_dir()), version_base=VERSION_BASE):
+        return OmegaConf.to_object(compose("config", overrides=[as_hydra(word) for word in overrides]))
+
+
+def advised(*overrides, temperature=3.0, ratio=40.0):
+    return remedies(composed(*overrides), temperature, ratio)
+
+
+@pytest.mark.parametrize(
+    ("student", "advice"),
+    [
+        ("mlp_24", "student.model.width=48"),
+        ("cnn_tiny", "student.model.widths=[32,64,128]"),
+        ("mobilenet_v2", "student=cnn_digits"),
+    ],
+)
+def test_a_student_too_small_is_doubled_or_becomes_its_teacher(student, advice):
+    assert advised(f"student={student}").larger_student == advice
+
+
+def test_a_longer_training_takes_its_milestones_along():
+    assert advised().longer_training == "student.epochs=450"
+    stepped = advised("student.lr_schedule=step", "student.epochs=240").longer_training
+    assert stepped == "student.epochs=720 student.lr_schedule.milestones=[450,540,630]"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "ratio", "advice"),
+    [
+        ((), 40.0, "teacher.epochs=180"),
+        (("teacher=mlp_24",), 1.0, "teacher.model.width=96"),
+        (("teacher=mobilenet_v2",), 1.0, "teacher=NAME"),
+        (("teacher.checkpoint=old.safetensors",), 1.0, "teacher.checkpoint=BETTER.safetensors"),
+    ],
+)
+def test_a_teacher_gets_larger_than_its_student_first_and_trains_longer_then(overrides, ratio, advice):
+    assert advised(*overrides, ratio=ratio).better_teacher == advice
+
+
+def test_an_overconfident_teacher_gets_views_it_does_not_know_and_a_temperature_at_which_it_says_more():
+    assert advised().telling_views == "mixing@views.mixing=cutmix temperature=3"
+    assert advised("mixing@views.mixing=cutmix").telling_views == "temperature=3"
+
+
+def test_whatever_is_advised_composes():
+    overrides = ("alpha=0.5", "student=mobilenet_v2", "student.lr_schedule=step")
+    before = composed(*overrides)
+    for advice in asdict(remedies(before, 3.0, 1.0)).values():
+        if "NAME" not in advice:
+            assert composed(*overrides, *advice.split()) != before
