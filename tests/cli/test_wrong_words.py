@@ -2,6 +2,8 @@
 
 import pytest
 from command import installed, within
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 MISTAKES = {
     # names
@@ -31,7 +33,6 @@ MISTAKES = {
     "optimizer=adam": "student.optimizer=NAME",
     "model=cnn": "teacher=NAME or student=NAME",
     "sweep=seeds": "+sweep=NAME",
-    "hydra/launcher=submitit_slurm": "pip install 'distill-cli[slurm]'",
     "--config-name nope": "there is no nope.yaml",
     # types and values
     "student.epochs=abc": "student.epochs=abc: must be a whole number",
@@ -61,6 +62,40 @@ MISTAKES = {
     "--config-dir": "--config-dir needs a value",
     "-m student=resnet8,resnet21": "did you mean 'resnet20'?",
     "-m temperature=1,abc": "temperature=abc: must be a number",
+    # sweeps
+    "-m": "-m has nothing to sweep; give a setting several values, such as temperature=1,2,4,8, or leave out -m",
+    "-m temperature=4": "-m has nothing to sweep",
+    "-m +sweep=temperature temperature=4": "-m has nothing to sweep",
+    "-m seed=0 seed=1 seed=2": "such as seed=0,1,2, or",
+    "-m temperature=1,1": "temperature=1,1: temperature=1 is there more than once",
+    "-m temperature=1,2,1.0": "temperature=1.0 is there more than once",
+    "-m student=cnn,resnet8,cnn": "student=cnn is there more than once",
+    "-m +sweep=temperature hydra.sweeper.params.temperature='1,1'": "temperature=1 is there more than once",
+    "-m seed=range(5,5)": "seed=range(5,5) has no values",
+    "-m temperature=[1,2]": "must be a number; for several, with -m: temperature=1,2",
+    "-m seed=0..4": "must be a whole number; for all of these, with -m: seed=range(0,5)",
+    "-m temperature=1, 2": "'temperature=1,' ends with a comma; several values have no spaces between them",
+    "-m temperature=1, alpha=0.5": "'temperature=1,' ends with a comma",
+    "-m temperature=1;2": "is not KEY=VALUE",
+    "-m temperature=interval(1,20)": "a range to search needs hydra/sweeper=optuna",
+    "-m hydra/launcher=joblib hydra.launcher.n_jobs=0 seed=0,1": "hydra.launcher.n_jobs=0: must be at least 1",
+    # searches
+    "-m hydra/sweeper=optuna": "nothing to search; give a setting a range",
+    "-m hydra/sweeper=optuna temperature=4": "nothing to search",
+    "-m +sweep=optuna hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials=0: must be at least 1",
+    "-m +sweep=optuna hydra.sweeper.n_trials=x": "hydra.sweeper.n_trials=x: must be a whole number",
+    "-m +sweep=optuna hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0: must be at least 1",
+    "-m +sweep=optuna hydra.sweeper.max_failure_rate=2": "must be from 0 to 1",
+    "-m +sweep=optuna hydra.sweeper.storage=sqlite:///a.db": "needs hydra.sweeper.study_name=NAME",
+    "-m +sweep=optuna hydra/sweeper/sampler=gird": "did you mean 'grid'?",
+}
+
+NEEDS_EXTRA = {
+    "hydra/launcher=joblib": ("launcher", "joblib", "parallel"),
+    "hydra/launcher=submitit_local": ("launcher", "submitit_local", "slurm"),
+    "hydra/launcher=submitit_slurm": ("launcher", "submitit_slurm", "slurm"),
+    "hydra/sweeper=optuna": ("sweeper", "optuna", "optuna"),
+    "+sweep=optuna": ("sweeper", "optuna", "optuna"),
 }
 
 
@@ -71,6 +106,20 @@ def test_a_mistake_is_one_line_with_the_remedy(words, capsys):
     assert ended.line.startswith("distill: error: ")
     assert MISTAKES[words] in ended.line
     assert ended.out == ""
+
+
+@pytest.mark.parametrize("word", NEEDS_EXTRA)
+def test_what_is_not_installed_names_its_extra(word, monkeypatch, capsys):
+    group, name, extra = NEEDS_EXTRA[word]
+    Plugins.instance()  # registers what is installed
+    monkeypatch.delitem(ConfigStore.instance().repo["hydra"][group], f"{name}.yaml")
+    monkeypatch.setattr("distill_cli.hydra_app.search.offer", lambda: None)
+    ended = within(capsys, "-m", word, "seed=0,1")
+    assert ended.code == 2
+    assert (
+        f"there is no hydra/{group} '{name}'; install it with: pip install 'distill-cli[{extra}]'"
+        in ended.line
+    )
 
 
 @pytest.mark.parametrize("words", ["temprature=2", "student=resnet21", "student.epochs=abc", "--nonsense"])

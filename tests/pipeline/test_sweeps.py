@@ -1,11 +1,18 @@
 """Hydra multirun over temperatures and seeds."""
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
-from tool import QUICK, contents, distill
+from tool import COMMAND, QUICK, contents, distill
+
+from distill_cli.artifacts.store import CHECKPOINT
 
 SWEEP = ("-m", "temperature=1,2,4,8", "seed=0,1")
 
@@ -60,6 +67,48 @@ def test_a_job_of_a_sweep_ends_with_the_bits_it_has_alone(swept, tmp_path):
     (alone,) = tmp_path.glob("artifacts/students/*/model.safetensors")
     (within,) = directory.glob(f"artifacts/students/{alone.parent.name}/model.safetensors")
     assert alone.read_bytes() == within.read_bytes()
+
+
+LONG = ("student.epochs=80", "trainer.checkpoint_every=0.02", "evaluate.latency=false", "teacher.epochs=3")
+LAUNCHERS = {"basic": (), "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
+
+
+def killed_at_its_second_student(words: tuple[str, ...], directory: Path) -> None:
+    """SIGKILL for the whole sweep, once one student is there and there is a checkpoint of another one."""
+    sweep = subprocess.Popen(
+        [str(COMMAND), *words],
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    students = directory / "artifacts" / "students"
+    while not (any(students.glob("[!.]*")) and any(students.glob(f".*/{CHECKPOINT}"))):
+        assert sweep.poll() is None, "the sweep ended before it could be killed"
+        time.sleep(0.01)
+    os.killpg(sweep.pid, signal.SIGKILL)
+    sweep.wait()
+
+
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+def test_a_sweep_that_was_killed_does_only_what_is_missing_and_ends_with_the_same_bytes(
+    swept, tmp_path, launcher
+):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for directory in (whole, cut):
+        shutil.copytree(swept[0] / "artifacts", directory / "artifacts", ignore=lambda *_: ["students"])
+    words = ("distill", "-m", "seed=0,1,2,3", *LAUNCHERS[launcher], *LONG)
+    assert distill(*words, cwd=whole).returncode == 0
+    killed_at_its_second_student(words, cut)
+    again = distill(*words, cwd=cut)
+    assert again.returncode == 0, again.stderr
+    sweep = max(cut.glob("outputs/distill/sweep_*"))
+    statuses = [json.loads(path.read_text())["status"] for path in sorted(sweep.glob("*/result.json"))]
+    if launcher == "basic":
+        assert statuses == ["up-to-date", "resumed", "built", "built"]
+    assert len(statuses) == 4 and {"up-to-date", "resumed"} <= set(statuses)
+    assert contents(cut / "artifacts" / "students") == contents(whole / "artifacts" / "students")
+    assert (sweep / "sweep.html").is_file()
 
 
 WATCHED = """
