@@ -25,7 +25,7 @@ def remedies(config: Config, temperature: float | None, parameters_ratio: float)
         better_teacher=_better_teacher(config, parameters_ratio),
         more_alpha=f"alpha={MOST_ALPHA:g}",
         temperature=softer,
-        telling_views=softer if is_mixed else f"mixing@views.mixing={MIXING} {softer}",
+        telling_views=softer if is_mixed else f"views.mixing={MIXING} {softer}",
     )
 
 

@@ -1,6 +1,7 @@
 """What is advised follows from the config, and can be typed as it stands."""
 
 from dataclasses import asdict
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -12,6 +13,7 @@ from distill_cli.evaluation.remedies import remedies
 from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
 
 
+@cache
 def composed(*overrides):
     HydraConfig.instance().cfg = None
     with user_config(None), initialize_config_dir(str(config_dir()), version_base=VERSION_BASE):
@@ -54,8 +56,8 @@ def test_a_teacher_gets_larger_than_its_student_first_and_trains_longer_then(ove
 
 
 def test_an_overconfident_teacher_gets_views_it_does_not_know_and_a_temperature_at_which_it_says_more():
-    assert advised().telling_views == "mixing@views.mixing=cutmix temperature=3"
-    assert advised("mixing@views.mixing=cutmix").telling_views == "temperature=3"
+    assert advised().telling_views == "views.mixing=cutmix temperature=3"
+    assert advised("views.mixing=cutmix").telling_views == "temperature=3"
 
 
 def test_whatever_is_advised_composes():
