@@ -23,7 +23,7 @@ def remedies(config: Config, temperature: float | None, parameters_ratio: float)
         or f"student={config.teacher.model.get('name', 'NAME')}",
         longer_training=_longer("student", config.student),
         better_teacher=_better_teacher(config, parameters_ratio),
-        more_alpha=f"alpha={MOST_ALPHA:g}",
+        more_alpha=f"alpha={MOST_ALPHA:g}" if config.alpha < MOST_ALPHA else "alpha_schedule=constant",
         temperature=softer,
         telling_views=softer if is_mixed else f"views.mixing={MIXING} {softer}",
     )

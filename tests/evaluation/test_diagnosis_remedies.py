@@ -60,6 +60,11 @@ def test_an_overconfident_teacher_gets_views_it_does_not_know_and_a_temperature_
     assert advised("views.mixing=cutmix").telling_views == "temperature=3"
 
 
+def test_a_soft_term_that_fades_stays_where_it_starts_high_and_is_raised_where_it_does_not():
+    assert advised("alpha=0.5").more_alpha == "alpha=0.9"
+    assert advised("alpha=0.95", "alpha_schedule=linear").more_alpha == "alpha_schedule=constant"
+
+
 def test_whatever_is_advised_composes():
     overrides = ("alpha=0.5", "student=mobilenet_v2", "student.lr_schedule=step")
     before = composed(*overrides)

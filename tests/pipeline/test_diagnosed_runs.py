@@ -155,6 +155,7 @@ def test_the_figures_are_those_of_their_formulas(default):
     ]
 
     evidence = gathered(session, report)
+    assert evidence.alpha == 0.9  # to the bit: it is held against a threshold
     entropy = -(p * p.log()).sum(1).mean() / np.log(10)
     assert evidence.coldest_entropy == evidence.hottest_entropy == pytest.approx(entropy.item(), abs=1e-3)
     assert evidence.unlearned == pytest.approx((kl / of_nothing).item(), abs=1e-3)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def gather(
         baseline_top1=baseline.get("top1"),
         student_agreement=pupil["agreement"],
         baseline_agreement=baseline.get("agreement"),
-        alpha=_mean(values_of(instantiate(plan.config.alpha_schedule))),
+        alpha=fmean(values_of(instantiate(plan.config.alpha_schedule))),
         fall=_fall(plan),
         train_top1=train_top1,
         **taught.figures(),
@@ -105,7 +106,7 @@ def _fall(plan: Plan) -> float | None:
     if len(losses) < 2 or any(len(set(values_of(instantiate(schedule)))) > 1 for schedule in schedules):
         return None
     half = max(2, len(losses) // 2)
-    before, after = (_mean(losses[end - 1 - end // 5 : end]) for end in (half // 2, half))
+    before, after = (fmean(losses[end - 1 - end // 5 : end]) for end in (half // 2, half))
     return 1 - after / before if before > 0 else None
 
 
@@ -115,7 +116,7 @@ def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -
     teacher, soft = _teacher_source(plan, runtime), instantiate(config.loss)
     temperatures = values_of(instantiate(config.temperature_schedule))
     taught = _Taught(
-        min(temperatures), _mean(temperatures), max(temperatures), math.log(len(plan.data.classes))
+        min(temperatures), fmean(temperatures), max(temperatures), math.log(len(plan.data.classes))
     )
     gradients = _Gradients(student, CrossEntropy(config.student.label_smoothing), soft, taught.mean)
     for batch in _views(plan, runtime, index):
@@ -268,7 +269,3 @@ def _depends_on_temperature(
 ) -> bool:
     here, there = (soft(student, teacher, labels, each).item() for each in (temperature, 2 * temperature))
     return here != there
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
