@@ -8,7 +8,6 @@ batches at a time and cuts it, so that a step costs little more than its model; 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
@@ -20,6 +19,7 @@ from distill_cli.data.batch import Batch
 from distill_cli.data.pixels import open_pixels
 from distill_cli.data.splits import UNLABELLED, DataSet, Split
 from distill_cli.data.views.views import CLEAN, Draws, Integers, Views
+from distill_cli.runtime.cores import cores
 from distill_cli.runtime.device import one_thread, upload
 
 STRETCH_BYTES = {"cpu": 8e6, "cuda": 256e6}  # of a stretch: pixels, and whatever has a row of classes
@@ -135,8 +135,7 @@ class Loader:
 
 def default_workers(device: torch.device) -> int:
     """Processes that decode pictures: one a core beside a GPU; on a CPU, whose cores train, one for four."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores // 4 if device.type == "cpu" else cores
+    return cores() // 4 if device.type == "cpu" else cores()
 
 
 def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:

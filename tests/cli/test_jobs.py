@@ -177,7 +177,7 @@ def test_a_job_of_a_sweep_that_runs_out_of_memory_goes_on_without_what_is_shared
     assert not shared.release(), "a sweep leaves something behind"
 
 
-@pytest.mark.parametrize("words", [("-m", "seed=0"), ("seed=0",)])
+@pytest.mark.parametrize("words", [("-m", "seed=range(0,1)"), ("seed=0",)])
 def test_a_job_that_runs_out_of_memory_by_itself_fails_once(stage, capsys, words):
     goes = []
 
