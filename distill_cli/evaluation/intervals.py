@@ -24,7 +24,8 @@ def wilson(right: int, samples: int) -> tuple[float, float] | None:
     shrunk = 1 / (1 + z**2 / samples)
     middle = shrunk * (share + z**2 / (2 * samples))
     half = shrunk * z * math.sqrt(share * (1 - share) / samples + z**2 / (4 * samples**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = middle - half, middle + half
+    return low if right else 0.0, high if right < samples else 1.0  # there exact, which rounding is not
 
 
 def mcnemar(one_only: int, other_only: int) -> float:

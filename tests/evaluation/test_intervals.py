@@ -24,10 +24,26 @@ def test_at_its_ends_the_share_lies_1_96_standard_errors_away(right, samples):
         assert abs(right / samples - bound) == pytest.approx(NORMAL_95 * error, rel=1e-9)
 
 
-def test_all_wrong_and_all_right_stay_within_zero_and_one():
+@pytest.mark.parametrize("samples", [1, 7, 10, 429, 10_000])
+def test_all_wrong_begins_at_zero_and_all_right_ends_at_one_exactly(samples):
+    assert wilson(0, samples)[0] == 0.0 and wilson(samples, samples)[1] == 1.0
+
+
+def test_all_wrong_mirrors_all_right():
     low, high = wilson(0, 10), wilson(10, 10)
-    assert low[0] == 0 and high[1] == pytest.approx(1) and high[1] <= 1
     assert low[1] == pytest.approx(1 - high[0]) and low[1] == pytest.approx(0.2775, abs=5e-5)
+
+
+def test_it_holds_the_accuracy_on_all_pictures_95_times_in_100_and_another_sets_figure_5_times_in_6():
+    """What the page on reports says of it, summed over all that two test sets can show."""
+    samples, share = 400, 0.9
+    chances = [math.comb(samples, k) * share**k * (1 - share) ** (samples - k) for k in range(samples + 1)]
+    holds = another = 0.0
+    for right, chance in enumerate(chances):
+        low, high = wilson(right, samples)
+        holds += chance * (low <= share <= high)
+        another += chance * sum(c for k, c in enumerate(chances) if low <= k / samples <= high)
+    assert holds == pytest.approx(0.95, abs=0.01) and another == pytest.approx(5 / 6, abs=0.015)
 
 
 def test_without_samples_there_is_no_interval():
