@@ -54,7 +54,8 @@ class Evidence:
     baseline_agreement: float | None  # likewise, of the baseline
     # of the training
     alpha: float  # weight of the soft term, mean over the training
-    fall: float | None  # of the loss, as a share, from a quarter of the epochs to half of them
+    epochs: int
+    fall: float | None  # of the loss, as a share, between the `compared_epochs`
     # of a sample of the train part, as it is
     train_top1: float | None  # the student's, of labelled samples
     # of the same samples, in a view that the student was trained on
@@ -97,6 +98,12 @@ class Evidence:
             return None
         reach = self.teacher_top1 if self.label_agreement is None else self.label_agreement
         return min(self.teacher_top1, reach) - self.train_top1
+
+
+def compared_epochs(epochs: int) -> tuple[int, int]:
+    """A quarter and half of them, rounded down; the first two of a run too short for that."""
+    half = max(2, epochs // 2)
+    return half // 2, half
 
 
 @dataclass(frozen=True)
@@ -148,10 +155,16 @@ def too_few_epochs(evidence: Evidence) -> Finding | None:
         return None
     if fall < STILL_FALLING or unlearned * fall < ANOTHER_DOUBLING:
         return None
+    begin, end = compared_epochs(evidence.epochs)
+    missing = (
+        f"{unlearned:.1%} of what the soft labels say is not learned yet"
+        if unlearned < 1
+        else "it is still further from the soft labels than equal probabilities are"
+    )
     return Finding(
         "too_few_epochs",
-        f"When the training went from a quarter of its epochs to half of them, the loss still fell by {fall:.0%}, "
-        f"and {unlearned:.1%} of what the soft labels say is not learned yet: the training is too short.",
+        f"From epoch {begin} to epoch {end} of {evidence.epochs} the student's loss still fell by {fall:.0%}, and "
+        f"{missing}: the training is too short.",
         {"fall": fall, "unlearned": unlearned},
         evidence.remedies.longer_training,
         unlearned * fall / ANOTHER_DOUBLING,
@@ -222,10 +235,14 @@ def teacher_barely_better(evidence: Evidence) -> Finding | None:
     lead, noise = evidence.teacher_top1 - baseline, _noise(agreement, evidence.test_samples)
     if lead > noise:
         return None
+    little = (
+        f"The teacher's lead over the student trained without it, {100 * lead:+.2f} points, does not exceed the "
+        f"noise of ±{100 * noise:.2f}: there is little to learn from it."
+    )
+    worse = f"The teacher is worse than the student trained without it, by {-100 * lead:.2f} points."
     return Finding(
         "teacher_barely_better",
-        f"The teacher's lead over the student trained without it, {100 * lead:+.2f} points, does not exceed the "
-        f"noise of ±{100 * noise:.2f}: there is little to learn from it.",
+        worse if lead < -noise else little,
         {"teacher_top1": evidence.teacher_top1, "baseline_top1": baseline, "noise": noise},
         evidence.remedies.better_teacher,
         noise / lead if lead > 0 else math.inf,

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from distill_cli.config.schema import Config, Training
+from distill_cli.config.schema import Config, Spec, Training
+from distill_cli.config.targets import instantiate
 from distill_cli.evaluation.diagnosis import MOST_ALPHA, Remedies
+from distill_cli.schedules import values_of
 
 WIDER = 2  # times the units of a student that is too small; look again after that
 TEACHER_WIDER = 4  # a teacher that leads has several times its student's parameters
 LONGER = 3  # times the epochs: after that, either the loss is flat or the next report says so again
+LARGER = "NAME_OF_A_LARGER_MODEL"
 MIXING = "cutmix"  # an overconfident teacher says more about it than about mixup (docs/diagnosis.md)
 
 
 def remedies(config: Config, temperature: float | None, parameters_ratio: float) -> Remedies:
     """`temperature`: one at which the soft labels say something; `parameters_ratio`: teacher's by student's."""
     softer = f"temperature={config.temperature if temperature is None else temperature:g}"
+    if moves(config.temperature_schedule):  # which only starts from `temperature`
+        softer = f"temperature_schedule=constant {softer}"
     is_mixed = (config.views.get("mixing") or {}).get("name") == MIXING
     return Remedies(
-        larger_student=_wider("student", config.student.model, WIDER)
-        or f"student={config.teacher.model.get('name', 'NAME')}",
+        larger_student=_larger_student(config, parameters_ratio),
         longer_training=_longer("student", config.student),
         better_teacher=_better_teacher(config, parameters_ratio),
         more_alpha=f"alpha={MOST_ALPHA:g}" if config.alpha < MOST_ALPHA else "alpha_schedule=constant",
@@ -29,12 +33,24 @@ def remedies(config: Config, temperature: float | None, parameters_ratio: float)
     )
 
 
+def moves(schedule: Spec) -> bool:
+    """Whether it ever leaves the value from which it starts."""
+    return len(set(values_of(instantiate(schedule)))) > 1
+
+
+def _larger_student(config: Config, parameters_ratio: float) -> str:
+    """Wider; or its teacher's model, where that is another one and larger."""
+    student, teacher = (role.model.get("name") for role in (config.student, config.teacher))
+    is_larger = teacher is not None and teacher != student and parameters_ratio > 1
+    return _wider("student", config.student.model, WIDER) or f"student={teacher if is_larger else LARGER}"
+
+
 def _better_teacher(config: Config, parameters_ratio: float) -> str:
     if config.teacher.checkpoint is not None:
         return "teacher.checkpoint=BETTER.safetensors"
     if parameters_ratio >= TEACHER_WIDER:
         return _longer("teacher", config.teacher)
-    return _wider("teacher", config.teacher.model, TEACHER_WIDER) or "teacher=NAME"
+    return _wider("teacher", config.teacher.model, TEACHER_WIDER) or f"teacher={LARGER}"
 
 
 def _wider(role: str, model: Mapping[str, Any], factor: int) -> str | None:

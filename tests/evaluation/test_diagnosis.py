@@ -20,6 +20,7 @@ from distill_cli.evaluation.diagnosis import (
     UNLEARNED,
     Evidence,
     Remedies,
+    compared_epochs,
     diagnose,
 )
 
@@ -41,6 +42,7 @@ BEHIND = Evidence(
     student_agreement=0.94,
     baseline_agreement=0.93,
     alpha=0.5,
+    epochs=150,
     fall=0.2,
     train_top1=0.99,
     label_agreement=0.99,
@@ -217,6 +219,36 @@ def test_where_the_temperature_is_wrong_what_is_not_learned_is_not_blamed_on_the
 def test_an_overconfident_teacher_is_named_instead_of_the_temperature_that_its_remedy_raises():
     fault = {**FAULTS["teacher_overconfident"], **FAULTS["temperature_too_low"]}
     assert rules(**fault) == ["teacher_overconfident"]
+
+
+def sentence(**changed):
+    (finding,) = diagnose(replace(BEHIND, **changed))
+    return finding.says
+
+
+@pytest.mark.parametrize(
+    ("epochs", "compared"), [(2, (1, 2)), (3, (1, 2)), (4, (1, 2)), (7, (1, 3)), (8, (2, 4)), (150, (37, 75))]
+)
+def test_the_epochs_between_which_the_loss_fell_are_named(epochs, compared):
+    assert compared_epochs(epochs) == compared
+    said = sentence(**FAULTS["too_few_epochs"], epochs=epochs)
+    assert (
+        f"From epoch {compared[0]} to epoch {compared[1]} of {epochs} the student's loss still fell" in said
+    )
+
+
+def test_a_student_worse_than_equal_probabilities_has_no_share_that_it_has_not_learned():
+    assert "99.9% of what the soft labels say" in sentence(fall=0.3, unlearned=0.999)
+    said = sentence(fall=0.3, unlearned=6.024)
+    assert "further from the soft labels than equal probabilities are" in said and "602" not in said
+
+
+def test_a_teacher_that_is_worse_than_the_baseline_beyond_noise_is_called_worse():
+    behind = {"student_top1": 0.9, "teacher_top1": 0.1425, "baseline_agreement": 0.1}
+    said = sentence(**behind, baseline_top1=0.9467)
+    assert said == "The teacher is worse than the student trained without it, by 80.42 points."
+    within = sentence(**behind, baseline_top1=0.9, test_samples=1)
+    assert "does not exceed the noise" in within
 
 
 def test_the_best_fitting_cause_comes_first_and_more_than_three_are_not_said():

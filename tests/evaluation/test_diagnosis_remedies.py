@@ -36,6 +36,21 @@ def test_a_student_too_small_is_doubled_or_becomes_its_teacher(student, advice):
     assert advised(f"student={student}").larger_student == advice
 
 
+@pytest.mark.parametrize(
+    ("teacher", "ratio"), [("mobilenet_v2", 1.0), ("mobilenet_v2", 2.0), ("cnn_digits", 0.03)]
+)
+def test_a_student_does_not_become_a_teacher_that_it_is_already_or_that_is_smaller(teacher, ratio):
+    found = advised(f"teacher={teacher}", "student=mobilenet_v2", ratio=ratio)
+    assert found.larger_student == "student=NAME_OF_A_LARGER_MODEL"
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "step"])
+def test_a_temperature_that_moves_is_stopped_where_it_says_something(schedule):
+    found = advised(f"temperature_schedule={schedule}")
+    assert found.temperature == "temperature_schedule=constant temperature=3"
+    assert found.telling_views == "views.mixing=cutmix temperature_schedule=constant temperature=3"
+
+
 def test_a_longer_training_takes_its_milestones_along():
     assert advised().longer_training == "student.epochs=450"
     stepped = advised("student.lr_schedule=step", "student.epochs=240").longer_training
@@ -47,7 +62,7 @@ def test_a_longer_training_takes_its_milestones_along():
     [
         ((), 40.0, "teacher.epochs=180"),
         (("teacher=mlp_24",), 1.0, "teacher.model.width=96"),
-        (("teacher=mobilenet_v2",), 1.0, "teacher=NAME"),
+        (("teacher=mobilenet_v2",), 1.0, "teacher=NAME_OF_A_LARGER_MODEL"),
         (("teacher.checkpoint=old.safetensors",), 1.0, "teacher.checkpoint=BETTER.safetensors"),
     ],
 )

@@ -25,9 +25,9 @@ from distill_cli.data.loader import Loader
 from distill_cli.data.splits import UNLABELLED, ArraySplit
 from distill_cli.data.views.views import open_views
 from distill_cli.errors import ArtifactError
-from distill_cli.evaluation.diagnosis import Evidence
+from distill_cli.evaluation.diagnosis import Evidence, compared_epochs
 from distill_cli.evaluation.metrics import predict_all
-from distill_cli.evaluation.remedies import remedies
+from distill_cli.evaluation.remedies import moves, remedies
 from distill_cli.losses.kd import softened_kl
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.soften import soften
@@ -75,6 +75,7 @@ def gather(
         student_agreement=pupil["agreement"],
         baseline_agreement=baseline.get("agreement"),
         alpha=fmean(values_of(instantiate(plan.config.alpha_schedule))),
+        epochs=plan.config.student.epochs,
         fall=_fall(plan),
         train_top1=train_top1,
         **taught.figures(),
@@ -96,17 +97,16 @@ def _train_top1(plan: Plan, student: nn.Module, runtime: Runtime, index: Integer
 
 
 def _fall(plan: Plan) -> float | None:
-    """By which share the loss fell from a quarter of the epochs to half of them; None: it cannot be compared.
+    """By which share the loss fell between the `compared_epochs`; None: it cannot be compared.
 
     At the end every loss falls, because the learning rate does. In the first half it hardly has yet, so that what
     a doubling of the time brought there tells what another one would.
     """
     schedules = (plan.config.alpha_schedule, plan.config.temperature_schedule)
     losses = [record["loss"] for record in read_json(verified(plan.student.directory, HISTORY))]
-    if len(losses) < 2 or any(len(set(values_of(instantiate(schedule)))) > 1 for schedule in schedules):
+    if len(losses) < 2 or any(moves(schedule) for schedule in schedules):
         return None
-    half = max(2, len(losses) // 2)
-    before, after = (fmean(losses[end - 1 - end // 5 : end]) for end in (half // 2, half))
+    before, after = (fmean(losses[end - 1 - end // 5 : end]) for end in compared_epochs(len(losses)))
     return 1 - after / before if before > 0 else None
 
 
