@@ -16,9 +16,7 @@ Z95 = 1.96  # standard errors on either side of a 95 % confidence interval
 MOST_FINDINGS = 3  # more advice than that is none
 
 STILL_FALLING = 0.12  # `fall` from which more epochs paid; below it more units did
-ANOTHER_DOUBLING = (
-    0.014  # `unlearned` times `fall`, which is what it would bring, from which more epochs paid
-)
+ANOTHER_DOUBLING = 0.014  # `unlearned` times `fall`: what it would bring, from which more epochs paid
 UNLEARNED = 0.06  # `unlearned` of students that cannot follow; those that can have 0.02 to 0.055
 UNDERFIT = 0.01  # train accuracy below the teacher's: one picture in a hundred that the student cannot hold
 FLAT_SOFT_LABELS = 0.85  # relative entropy: classes that are all but ruled out weigh like the others
@@ -68,6 +66,9 @@ class Evidence:
     gradient_cosine: float | None  # between the gradients of the hard and the soft loss at the final weights
 
     remedies: Remedies
+
+    def document(self) -> dict[str, float | None]:
+        return {name: value for name, value in vars(self).items() if name != "remedies"}
 
     @property
     def drop(self) -> float:
@@ -156,11 +157,9 @@ def too_few_epochs(evidence: Evidence) -> Finding | None:
     if fall < STILL_FALLING or unlearned * fall < ANOTHER_DOUBLING:
         return None
     begin, end = compared_epochs(evidence.epochs)
-    missing = (
-        f"{unlearned:.1%} of what the soft labels say is not learned yet"
-        if unlearned < 1
-        else "it is still further from the soft labels than equal probabilities are"
-    )
+    missing = "it is still further from the soft labels than equal probabilities are"
+    if unlearned < 1:
+        missing = f"{unlearned:.1%} of what the soft labels say is not learned yet"
     return Finding(
         "too_few_epochs",
         f"From epoch {begin} to epoch {end} of {evidence.epochs} the student's loss still fell by {fall:.0%}, and "

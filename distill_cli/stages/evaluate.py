@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import Place, verified
+from distill_cli.config.overrides import bare_key
 from distill_cli.errors import ArtifactError
 from distill_cli.evaluation.report import REPORT, findings, headline, terminal_table
 from distill_cli.plan import Plan
@@ -21,6 +23,10 @@ from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 from distill_cli.stages.tracking import track_report
 
+# Overrides that change nothing in a report: groups of the config, and single keys of others.
+OF_NO_REPORT = {"export", "format", "gates", "hydra", "lock", "logger", "trainer"}
+WHERE_FILES_GO = {"paths.artifacts", "paths.outputs"}
+
 
 def main(config: DictConfig, output: Path) -> float | None:
     gates.forget(output)
@@ -28,9 +34,10 @@ def main(config: DictConfig, output: Path) -> float | None:
     result = run(session)
     gates.publish(session, output, result)
     session.write_result(output, result.document())
-    gates.hold_gates(result)
+    accuracy = result.metrics.get("validation_top1")
+    gates.hold_gates(result, accuracy)
     suggest_sweep(session)
-    return result.metrics.get("validation_top1")
+    return accuracy
 
 
 def run(session: Session) -> StageResult:
@@ -70,9 +77,15 @@ def suggest_sweep(session: Session) -> None:
 
 
 def _wherever(session: Session) -> str:
-    """What makes it all from nothing, but for where its files go: a report that is moved stays as it is."""
-    words = shlex.split(session.command("run"))
-    return shlex.join(word for word in words if not word.startswith(("paths.artifacts=", "paths.outputs=")))
+    """What makes it all from nothing. A report that is moved, or held to other gates, stays as it is."""
+    return shlex.join(word for word in shlex.split(session.command("run")) if _tells(word))
+
+
+def _tells(word: str) -> bool:
+    if "=" not in word:  # `--config-dir`, and its directory
+        return True
+    key = bare_key(word)
+    return key not in WHERE_FILES_GO and re.split(r"[./@]", key)[0] not in OF_NO_REPORT
 
 
 def _inputs(plan: Plan) -> dict[str, str]:

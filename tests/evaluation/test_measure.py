@@ -124,6 +124,48 @@ def test_the_same_artefacts_make_the_same_bytes(place):
     }
 
 
+UNTOLD = (
+    *("gates.min_top1=0.1", "lock=my.lock", "logger=tensorboard", "export.samples=3", "format=hub"),
+    *("hydra.run.dir=there", "hydra/launcher=basic", "+hydra.job.env_set.A=b", "trainer.workers=0"),
+)
+
+
+def test_words_that_change_nothing_in_a_report_change_none_of_its_bytes(place):
+    words = ("gates.min_top1=0.1", "trainer.workers=0", "trainer.resident_bytes=0")
+    kept = []
+    for more in ((), words):
+        session = new_session(place, *SMALL, *more)
+        evaluate.run(replace(session, words=(*SMALL, *more)))
+        kept.append(contents(place / "artifacts/evaluations"))
+        shutil.rmtree(place / "artifacts/evaluations")
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("word", UNTOLD)
+def test_the_command_leaves_out_what_changes_nothing(made, word):
+    kept = (
+        "gatesman=1",
+        "precision=fp32",
+        "device=cpu",
+        "data=digits",
+        "+data.more=1",
+        "--config-dir",
+        "gates",
+    )
+    session = replace(new_session(made, *SMALL), words=(word, *kept))
+    assert evaluate._wherever(session).split() == ["distill", "run", *kept]
+
+
+def test_a_model_is_loaded_once_and_the_diagnosis_has_figures_alone(place, monkeypatch):
+    opened = []
+    load = measure.trained_model
+    monkeypatch.setattr(measure, "trained_model", lambda *given: opened.append(given[2].name) or load(*given))
+    evidence = report_of(place)["evidence"]
+    assert len(opened) == len(set(opened)) == 3
+    assert evidence["epochs"] == 5 and "remedies" not in evidence
+    assert all(value is None or isinstance(value, int | float) for value in evidence.values())
+
+
 def test_the_report_holds_together(place):
     report = report_of(place)
     models, counts = report["models"], report["disagreements"]["counts"]

@@ -7,10 +7,11 @@ them: whether they do is in the report's key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from distill_cli.artifacts.files import read_json, write_bytes, write_json
 from distill_cli.artifacts.store import Place, read_manifest, verified
@@ -35,6 +36,7 @@ from distill_cli.stages.jobs.workplace import clean_loader, memory_advice, train
 from distill_cli.stages.result import finite_or_null
 
 Figures = dict[str, Any]
+Opened = tuple[nn.Module, Runtime]  # on the device, in eval mode; and how it is run
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Measured:
 def measure(plan: Plan, place: Place, command: str) -> Built:
     """The report of `place`, whose identity says what is read; `command` makes it all from nothing."""
     with memory_advice("evaluate.batch_size"):
-        measured = _all_models(plan, place)
-        report = finite_or_null(_report(plan, place, command, measured))
+        student = _opened(plan, plan.config.student.model, plan.student)
+        measured = _all_models(plan, place, student)
+        report = finite_or_null(_report(plan, place, command, measured, student))
     write_json(place.work / REPORT, report)
     report = read_json(place.work / REPORT)  # what is shown is what is written, in its order
     pictures = pictures_of(plan.data, shown(report["disagreements"]))
@@ -62,7 +65,9 @@ def measure(plan: Plan, place: Place, command: str) -> Built:
     return Built({"metrics": {**metrics, **numbers}}, measured["student"].runtime.describe())
 
 
-def _report(plan: Plan, place: Place, command: str, measured: Mapping[str, Measured]) -> dict[str, Any]:
+def _report(
+    plan: Plan, place: Place, command: str, measured: Mapping[str, Measured], opened: Opened
+) -> dict[str, Any]:
     settings = plan.config.evaluate
     models = {role: measured[role].figures if role in measured else None for role in ROLES}
     answers = {role: measured[role].predictions.answers if role in measured else None for role in ROLES}
@@ -80,19 +85,24 @@ def _report(plan: Plan, place: Place, command: str, measured: Mapping[str, Measu
         **parts,
         "curves": {role: _history(made_from[role]) if role in measured else [] for role in ROLES},
         "provenance": provenance({**made_from, "report": place}, with_notes=settings.latency),
-        **_diagnosis(plan, models),
+        **_diagnosis(plan, opened, models),
     }
 
 
-def _all_models(plan: Plan, place: Place) -> dict[str, Measured]:
+def _all_models(plan: Plan, place: Place, student: Opened) -> dict[str, Measured]:
     config = plan.config
     known = _cached(plan) if place.identity["teacher_logits"] else None
-    teacher = _one_model(plan, config.teacher.model, plan.teacher, known=known)
+    teacher = _one_model(plan, plan.teacher, _opened(plan, config.teacher.model, plan.teacher), known=known)
     found = {"teacher": teacher}
-    found["student"] = _one_model(plan, config.student.model, plan.student, teacher=teacher.predictions)
+    found["student"] = _one_model(plan, plan.student, student, teacher=teacher.predictions)
     if plan.distils and place.identity["baseline"]:
-        found["baseline"] = _one_model(plan, config.student.model, plan.baseline, teacher=teacher.predictions)
+        baseline = _opened(plan, config.student.model, plan.baseline)
+        found["baseline"] = _one_model(plan, plan.baseline, baseline, teacher=teacher.predictions)
     return found
+
+
+def _opened(plan: Plan, spec: Mapping[str, Any], place: Place) -> Opened:
+    return trained_model(plan, spec, place, plan.config.evaluate.batch_size)
 
 
 def _cached(plan: Plan) -> Predictions:
@@ -104,15 +114,15 @@ def _cached(plan: Plan) -> Predictions:
 
 def _one_model(
     plan: Plan,
-    spec: Mapping[str, Any],
     place: Place,
+    opened: Opened,
     *,
     known: Predictions | None = None,
     teacher: Predictions | None = None,
 ) -> Measured:
     """`known`: what it says, where that need not be computed. `teacher`: what its teacher says."""
     settings, data = plan.config.evaluate, plan.data
-    model, runtime = trained_model(plan, spec, place, settings.batch_size)
+    model, runtime = opened
     with runtime.at_work():
         predictions = known or predict_all(
             model, clean_loader(plan, data.test, runtime), runtime, settings.batch_size
@@ -133,15 +143,13 @@ def _one_model(
     return Measured(figures, predictions, runtime)
 
 
-def _diagnosis(plan: Plan, models: Mapping[str, Figures | None]) -> dict[str, Any]:
+def _diagnosis(plan: Plan, student: Opened, models: Mapping[str, Figures | None]) -> dict[str, Any]:
     """Why the student stays behind; nothing where that is not asked for, or where it has no teacher."""
     if not (plan.config.evaluate.diagnosis and plan.distils):
         return {"evidence": {}, "diagnosis": []}
-    config = plan.config
-    student, runtime = trained_model(plan, config.student.model, plan.student, config.evaluate.batch_size)
-    evidence = gather(plan, student, runtime, models)
+    evidence = gather(plan, *student, models)
     return {
-        "evidence": asdict(evidence),
+        "evidence": evidence.document(),
         "diagnosis": [found.document() for found in diagnose(evidence)],
     }
 
