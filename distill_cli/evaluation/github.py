@@ -58,10 +58,10 @@ def append_summary(text: str) -> str | None:
         return None
     try:
         with Path(path).open("ab") as file:
-            file.write(fitting(text, LIMIT - file.tell()))
+            written = file.write(fitting(text, LIMIT - file.tell()))
     except OSError as error:
         return f"the step summary {path} cannot be written: {error.strerror or error}"
-    return None
+    return None if written or not text else f"the step summary {path} is full"
 
 
 def fitting(text: str, room: int) -> bytes:

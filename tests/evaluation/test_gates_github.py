@@ -90,6 +90,14 @@ def test_where_there_is_no_room_for_the_note_nothing_is_added(room):
     assert fitting("a line\n" * 10, room) == b""
 
 
+@pytest.mark.parametrize("room", [0, 3])
+def test_a_summary_that_is_full_is_said_to_be(summary, room):
+    summary.write_bytes(b"x" * (LIMIT - room))
+    assert append_summary("a line\n") == f"the step summary {summary} is full"
+    assert append_summary("") is None
+    assert summary.stat().st_size == LIMIT - room
+
+
 def test_what_fits_to_the_byte_is_not_cut():
     text = "é\n" * 50
     assert fitting(text, len(text.encode())) == text.encode()
