@@ -6,7 +6,7 @@ Read and checked before anything is trained. Today's accuracy may not lie below 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,40 @@ from distill_cli.evaluation.report import REPORT, SCHEMA
 
 
 @dataclass(frozen=True)
+class MeasuredOn:
+    """The test part that an accuracy is of. A report has one digest for the labels of all parts, so other test
+    labels are told by how many samples each class has.
+    """
+
+    data: str  # as the report names it, with the number of test pictures
+    pictures: str  # sha256
+    classes: str  # sha256 of their names
+    samples: tuple[int, ...]  # of each class
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any]) -> MeasuredOn:
+        """Raises `KeyError`, `TypeError` or `ValueError` where the report does not say."""
+        (student,) = (step for step in report["provenance"] if step["role"] == "student")
+        data = student["identity"]["data"]
+        samples = tuple(int(one["samples"]) for one in report["per_class"])
+        return cls(str(report["settings"]["data"]), data["test"], data["classes"], samples)
+
+    def otherwise(self, other: MeasuredOn) -> Iterator[str]:
+        """What of `other`, a part of the same name, is not the same."""
+        if self.pictures != other.pictures:
+            yield "test pictures"
+        if self.classes != other.classes:
+            yield "class names"
+        if self.samples != other.samples:
+            yield "test labels"
+
+
+@dataclass(frozen=True)
 class Reference:
     path: str  # as typed
     top1: float
     low: float  # the lower end of its interval
-    data: str  # as the report names it
+    on: MeasuredOn
 
     @classmethod
     def read(cls, path: str) -> Reference:
@@ -33,20 +62,33 @@ class Reference:
         report = _checked(path, read_json(_file(path), "take another one for gates.reference"))
         try:
             student = report["models"]["student"]
-            low, _ = student["top1_interval"]
-            return cls(path, float(student["top1"]), float(low), str(report["settings"]["data"]))
+            low, _ = map(_share, student["top1_interval"])
+            return cls(path, _share(student["top1"]), low, MeasuredOn.of(report))
         except (KeyError, TypeError, ValueError):
             raise ArtifactError(
-                f"gates.reference={path}: a report without the student's top1_interval"
+                f"gates.reference={path}: a report without the student's top1_interval, or without what it was "
+                "measured on; make it again with distill evaluate"
             ) from None
 
-    def require_data(self, data: str) -> None:
-        """Raises `ConfigError` where the reference was measured on anything but `data`."""
-        if self.data != data:
-            raise ConfigError(
-                f"gates.reference={self.path}: measured on {self.data}, and here it is {data}; "
-                "accuracies of different test parts cannot be compared"
-            )
+    def require(self, on: MeasuredOn) -> None:
+        """Raises `ConfigError` where the reference was measured on anything but that."""
+        if self.on == on:
+            return
+        if self.on.data != on.data:
+            measured = f"{self.on.data}, and here it is {on.data}"
+        else:
+            measured = f"other {' and '.join(self.on.otherwise(on))} of {on.data.partition(',')[0]}"
+        raise ConfigError(
+            f"gates.reference={self.path}: measured on {measured}; "
+            "accuracies of different test parts cannot be compared"
+        )
+
+
+def _share(value: Any) -> float:
+    """Raises `ValueError` for what is no number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(value)
+    return float(value)
 
 
 def _file(path: str) -> Path:

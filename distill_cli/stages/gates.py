@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 
 from distill_cli.artifacts.files import make_directory, write_bytes
+from distill_cli.errors import GateFailed
 from distill_cli.evaluation import github
 from distill_cli.evaluation.gates import NO_BASELINE, Verdict, hold, judge, lines
 from distill_cli.evaluation.junit import junit
-from distill_cli.evaluation.reference import Reference
+from distill_cli.evaluation.reference import MeasuredOn, Reference
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.stages.result import StageResult
@@ -37,7 +39,7 @@ def reference_of(plan: Plan) -> Reference | None:
     if path is None:
         return None
     reference = Reference.read(path)
-    reference.require_data(f"{plan.data.name}, {len(plan.data.test):,} test pictures")
+    reference.require(_measured_on(plan))
     return reference
 
 
@@ -67,9 +69,23 @@ def publish(session: Session, output: Path, result: StageResult) -> None:
             say(problem)
 
 
-def hold_gates(result: StageResult) -> None:
-    """Raises `GateFailed` where a gate was missed; called once result.json is written."""
-    hold(_verdicts(result))
+def hold_gates(result: StageResult, accuracy: float | None) -> None:
+    """Raises `GateFailed` where a gate was missed; called once result.json is written.
+
+    `accuracy` is what the stage returns if it gets so far.
+    """
+    try:
+        hold(_verdicts(result))
+    except GateFailed as missed:
+        missed.accuracy = accuracy
+        raise
+
+
+def _measured_on(plan: Plan) -> MeasuredOn:
+    data, digests = plan.data, plan.student.identity["data"]
+    samples = np.bincount(data.test.labels, minlength=len(data.classes))
+    title = f"{data.name}, {len(data.test):,} test pictures"
+    return MeasuredOn(title, digests["test"], digests["classes"], tuple(samples.tolist()))
 
 
 def _verdicts(result: StageResult) -> list[Verdict]:

@@ -1,7 +1,7 @@
 """`gates.reference`: an earlier report, what it allows, and which reports are none."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from distill_cli.artifacts.store import Place
 from distill_cli.config.schema import Gates
 from distill_cli.errors import ArtifactError, ConfigError
 from distill_cli.evaluation.gates import judge
-from distill_cli.evaluation.reference import Reference
+from distill_cli.evaluation.reference import MeasuredOn, Reference
 from distill_cli.evaluation.report import SCHEMA
 
 DATA = "digits, 429 test pictures"
@@ -19,7 +19,13 @@ EARLIER = {
     "schema": SCHEMA,
     "models": {"student": {"top1": 0.9790, "top1_interval": [0.9606, 0.9889]}},
     "settings": {"data": DATA},
+    "per_class": [{"class": "0", "samples": 200}, {"class": "1", "samples": 229}],
+    "provenance": [
+        {"role": "teacher", "identity": {}},
+        {"role": "student", "identity": {"data": {"test": "7e57", "classes": "c1a5", "labels": "of all"}}},
+    ],
 }
+ON = MeasuredOn(DATA, "7e57", "c1a5", (200, 229))
 
 
 def written(path: Path, document: object = EARLIER) -> str:
@@ -61,7 +67,7 @@ def test_a_report_a_directory_with_one_and_an_artefact_are_the_same_reference(tm
     copied = written(tmp_path / "kept/report.json")
     place = artefact(tmp_path / "artifacts")
     found = [Reference.read(str(path)) for path in (copied, tmp_path / "kept", place.directory)]
-    assert {(one.top1, one.low, one.data) for one in found} == {(0.9790, 0.9606, DATA)}
+    assert {(one.top1, one.low, one.on) for one in found} == {(0.9790, 0.9606, ON)}
 
 
 def test_a_damaged_report_in_an_artefact_is_no_reference(tmp_path):
@@ -74,13 +80,35 @@ def test_a_damaged_report_in_an_artefact_is_no_reference(tmp_path):
 
 def test_a_reference_of_another_test_part_is_refused(tmp_path):
     reference = Reference.read(written(tmp_path / "report.json"))
-    reference.require_data(DATA)
+    reference.require(ON)
     with pytest.raises(ConfigError, match="measured on digits, 429 test pictures, and here it is mnist"):
-        reference.require_data("mnist, 10,000 test pictures")
+        reference.require(replace(ON, data="mnist, 10,000 test pictures"))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            {"pictures": "0ther"},
+            "other test pictures of digits; accuracies of different test parts cannot be",
+        ),
+        ({"classes": "0ther"}, "other class names of digits;"),
+        ({"samples": (201, 228)}, "other test labels of digits;"),
+        ({"pictures": "0ther", "samples": (429, 0)}, "other test pictures and test labels of digits;"),
+    ],
+)
+def test_a_test_part_of_the_same_name_and_size_is_known_by_what_is_in_it(tmp_path, change, named):
+    reference = Reference.read(written(tmp_path / "report.json"))
+    with pytest.raises(ConfigError, match=named):
+        reference.require(replace(ON, **change))
 
 
 def another(**changes) -> dict:
     return {**EARLIER, **changes}
+
+
+def measured(**figures) -> dict:
+    return another(models={"student": {**EARLIER["models"]["student"], **figures}})
 
 
 @pytest.mark.parametrize(
@@ -94,6 +122,14 @@ def another(**changes) -> dict:
         ),
         (another(models={"student": {"top1": 0.9}}), ArtifactError, "without the student's top1_interval"),
         (another(models=[]), ArtifactError, "without the student's top1_interval"),
+        (measured(top1_interval=[True, "x"]), ArtifactError, "without the student's top1_interval"),
+        (measured(top1_interval=["0.9", "1"]), ArtifactError, "without the student's top1_interval"),
+        (measured(top1_interval=[-0.5, 0.9]), ArtifactError, "without the student's top1_interval"),
+        (measured(top1_interval=[96.06, 98.89]), ArtifactError, "without the student's top1_interval"),
+        (measured(top1=True), ArtifactError, "without the student's top1_interval"),
+        (measured(top1=None), ArtifactError, "without the student's top1_interval"),
+        (another(provenance=[]), ArtifactError, "without what it was measured on; make it again with"),
+        (another(per_class=None), ArtifactError, "without what it was measured on; make it again with"),
         ({"schema": SCHEMA}, ArtifactError, "not a report of distill evaluate"),
         ([1, 2], ArtifactError, "not a report of distill evaluate"),
         ("{", ArtifactError, "not JSON; take another one for gates.reference"),

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from tool import QUICK, distill
 
@@ -149,6 +150,33 @@ def test_a_student_below_the_interval_of_the_reference_is_exit_code_3(here, type
     assert cases(here / "ci/junit.xml") == {"reference": False}
 
 
+def other_test_pictures(report):
+    for step in report["provenance"]:
+        step["identity"].get("data", {})["test"] = 64 * "0"
+
+
+def test_a_reference_of_other_test_pictures_under_the_same_name_is_refused(here, typed):
+    """And one of other train labels is not: what was measured is the same."""
+
+    def reported(seed: int, train_label: int = 0) -> tuple[int, list[str]]:
+        images = np.random.default_rng(seed).integers(0, 256, (120, 8, 8), dtype=np.uint8)
+        labels = np.arange(120) % 10
+        labels[0] += train_label
+        test = {"test_images": images[80:], "test_labels": labels[80:]}
+        np.savez(here / "mine.npz", images=images[:80], labels=labels[:80], **test)
+        words = ("data=arrays", "data.file=mine.npz", "paths.data=.")
+        given = ("gates.reference=first.json",) if (here / "first.json").exists() else ()
+        code, _, err = typed("run", *words, *given, "paths.artifacts=own")
+        return code, err
+
+    assert reported(seed=0)[0] == 0
+    (first,) = here.glob("own/evaluations/*/report.json")
+    shutil.copy(first, here / "first.json")
+    code, err = reported(seed=1)
+    assert code == 2 and len(err) == 1 and "measured on other test pictures of arrays; " in err[0]
+    assert reported(seed=0, train_label=1)[0] in (0, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "code", "line"),
     [
@@ -158,6 +186,7 @@ def test_a_student_below_the_interval_of_the_reference_is_exit_code_3(here, type
             2,
             "measured on mnist",
         ),
+        (other_test_pictures, 2, "measured on other test pictures of digits; accuracies of different test"),
         (lambda report: report.clear(), 4, "not a report of distill evaluate"),
     ],
 )
