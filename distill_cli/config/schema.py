@@ -136,9 +136,10 @@ class Gates:
 
     def check(self) -> None:
         for field in ("min_top1", "min_agreement", "max_ece"):
-            self._check_fraction(field, 0)
-        for field in ("max_drop", "min_gain", "min_gap_closed"):
-            self._check_fraction(field, -1)
+            self._check_fraction(field, 0, 1)
+        for field in ("max_drop", "min_gain"):
+            self._check_fraction(field, -1, 1)
+        self._check_fraction("min_gap_closed", -1, 2)  # above 1 for a student better than its teacher
         latency, params = self.max_latency_ms, self.max_params
         is_latency = latency is None or 0 < _number(latency) < math.inf
         require(is_latency, "gates.max_latency_ms", latency, "must be a number above 0, in milliseconds")
@@ -147,12 +148,12 @@ class Gates:
         self.max_params = None if params is None else int(params)
         require(self.reference != "", "gates.reference", "", "must be the path of a report.json")
 
-    def _check_fraction(self, field: str, least: int) -> None:
+    def _check_fraction(self, field: str, least: int, most: int) -> None:
         value = getattr(self, field)
-        if value is not None and not least <= _number(value) <= 1:
-            meant = _fraction(value)
-            is_percent = least <= meant <= 1
-            rule = f"is a fraction: {meant:g}" if is_percent else f"must be a number in [{least}, 1]"
+        if value is not None and not least <= _number(value) <= most:
+            meant = _fraction(value, most)
+            is_percent = least <= meant <= most
+            rule = f"is a fraction: {meant:g}" if is_percent else f"must be a number in [{least}, {most}]"
             raise ConfigError(f"gates.{field}={value}: {rule}")
 
 
@@ -161,14 +162,14 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
-def _fraction(typed: object) -> float:
+def _fraction(typed: object, most: int) -> float:
     """What 91, `91%` and `0,91` mean; NaN for what means nothing."""
     text = str(typed).strip().replace(",", ".")
     try:
         number = float(text.removesuffix("%"))
     except ValueError:
         return math.nan
-    return number / 100 if text.endswith("%") or abs(number) > 1 else number
+    return number / 100 if text.endswith("%") or abs(number) > most else number
 
 
 @dataclass

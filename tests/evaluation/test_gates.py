@@ -138,6 +138,9 @@ def test_a_figure_has_the_decimals_that_tell_it_from_the_threshold(threshold, to
         ("max_drop", -5, "gates.max_drop=-5: is a fraction: -0.05"),
         ("min_gain", "1%", "gates.min_gain=1%: is a fraction: 0.01"),
         ("min_gain", -1.5e9, "gates.min_gain=-1500000000.0: must be a number in [-1, 1]"),
+        ("min_gap_closed", "1,5", "gates.min_gap_closed=1,5: is a fraction: 1.5"),
+        ("min_gap_closed", "150%", "gates.min_gap_closed=150%: is a fraction: 1.5"),
+        ("min_gap_closed", 300, "gates.min_gap_closed=300: must be a number in [-1, 2]"),
         ("min_gap_closed", 30, "gates.min_gap_closed=30: is a fraction: 0.3"),
         ("min_agreement", 97, "gates.min_agreement=97: is a fraction: 0.97"),
         ("max_ece", -0.02, "gates.max_ece=-0.02: must be a number in [0, 1]"),
@@ -164,7 +167,7 @@ def test_an_impossible_threshold_is_refused_with_what_to_type(gate, typed, line)
 
 @pytest.mark.parametrize(
     ("gate", "typed"),
-    [("min_top1", 0), ("min_top1", 1), ("max_drop", -1), ("min_gap_closed", 1.0), ("max_params", 1e6)],
+    [("min_top1", 0), ("min_top1", 1), ("max_drop", -1), ("min_gap_closed", 2), ("max_params", 1e6)],
 )
 def test_a_threshold_at_the_end_of_its_range_is_possible(gate, typed):
     Gates(**{**NONE, gate: typed}).check()
