@@ -103,9 +103,8 @@ class _Comparison:
                     f"install distill-cli {version}",
                 )
             elif path == "teacher.checkpoint":
-                yield Change(
-                    f"teacher.checkpoint has sha256 {_digits(here)}, locked {_digits(there)}", "put it back"
-                )
+                difference = f"teacher.checkpoint has sha256 {_digits(here)}, locked {_digits(there)}"
+                yield Change(difference, _way_back(here, there))
             else:
                 yield Change(self._named(self._typed(path), here, there))
 
@@ -176,6 +175,12 @@ def _telling(found: list[Entry]) -> list[Entry]:
 
 def _difference(name: str, here: Any, there: Any) -> str:
     return f"{name} is {_shown(here)}, locked {_shown(there)}"
+
+
+def _way_back(checkpoint: str | None, locked: str | None) -> str:
+    if locked is None:
+        return "leave it out"
+    return "give it again" if checkpoint is None else "put it back"
 
 
 def _shown(value: Any) -> str:

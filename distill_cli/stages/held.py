@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distill_cli.artifacts.lockfile import Lock, read_lock
+from distill_cli.artifacts.lockfile import DEFAULT, Lock, read_lock
 from distill_cli.errors import ArtifactError, ConfigError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
@@ -27,6 +27,7 @@ class Held:
     @classmethod
     def to(cls, path: Path, plan: Plan, choices: Choices, command: Callable[..., str]) -> Held:
         """`command` is what to type for a verb. Raises `ArtifactError` where inputs are not the lock's."""
+        require_no_directory(path)
         relock = command("lock")
         if not path.exists():
             raise ConfigError(f"lock={path}: there is no such file; write it with: {relock}")
@@ -53,6 +54,12 @@ class Held:
             reason = f"; {why}" if why else ""
             say(f"{self.path}: same inputs, other bytes: {name} of the {role}{_more(found)}{reason}")
         return {"file": str(self.path), "other_bytes": [f"{role}/{name}" for name, role, _ in found]}
+
+
+def require_no_directory(path: Path) -> None:
+    """Raises `ConfigError` with a file to name instead."""
+    if path.is_dir():
+        raise ConfigError(f"lock={path} is a directory; name a file in it, such as lock={path / DEFAULT}")
 
 
 def _more(found: Sequence[Any]) -> str:

@@ -15,6 +15,7 @@ from distill_cli.errors import ArtifactError, ConfigError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.runtime.environment import describe_environment
+from distill_cli.stages.held import require_no_directory
 from distill_cli.stages.pins import ROLES, ancestry, inputs_of, pin, place_of
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
@@ -61,8 +62,7 @@ def lock_of(session: Session) -> Lock:
 
 def _destination(plan: Plan) -> Path:
     path = Path(plan.config.lock or DEFAULT)
-    if path.is_dir():
-        raise ConfigError(f"lock={path} is a directory; name a file in it, such as lock={path / DEFAULT}")
+    require_no_directory(path)
     return path
 
 

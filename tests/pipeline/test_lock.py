@@ -383,6 +383,12 @@ def test_jobs_of_a_sweep_do_not_write_one_lock_over_the_other(a_copy, say_distil
 def test_a_directory_is_no_name_for_a_lock(a_copy, say_distill):
     code, said = say_distill(a_copy, "lock", *QUICK, "lock=artifacts")
     assert code == 2 and f"lock=artifacts/{LOCK}" in said
+    for verb in ("lock", "distill"):
+        code, said = say_distill(a_copy, verb, *QUICK, "lock=.")
+        assert (code, said) == (
+            2,
+            f"distill: error: lock=. is a directory; name a file in it, such as lock={LOCK}\n",
+        )
 
 
 @pytest.mark.parametrize(
@@ -441,7 +447,13 @@ def test_an_imported_teacher_and_pictures_of_ones_own_are_told_by_their_content(
     digits = [sha256(content).hexdigest()[:12] for content in (other, weights.read_bytes())]
     assert f"teacher.checkpoint has sha256 {digits[0]}, locked {digits[1]}; put it back" in said
     code, said = say_distill(tmp_path, "run", *words, "teacher.checkpoint=null", HELD)
-    assert f"teacher.checkpoint has sha256 none, locked {digits[1]}; put it back" in said
+    assert f"teacher.checkpoint has sha256 none, locked {digits[1]}; give it again" in said
+
+    alone = (*words, "teacher.checkpoint=null")
+    assert say_distill(tmp_path, "run", *alone)[0] == 0
+    assert say_distill(tmp_path, "lock", *alone)[0] == 0
+    said = say_distill(tmp_path, "run", *words, HELD)[1]
+    assert f"teacher.checkpoint has sha256 {digits[0]}, locked none; leave it out" in said
 
 
 def pictures(directory: Path, seed: int, relabelled: int = 0) -> None:
