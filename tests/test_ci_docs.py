@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -75,9 +76,19 @@ class Project:
         failed = 0
         for step in yaml.safe_load(FILES[WORKFLOW])["jobs"]["student"]["steps"]:
             assert ("uses" in step) != ("run" in step), step
-            if "run" in step and (not failed or "always()" in step.get("if", "")):
+            if "run" in step and self.holds(step.get("if", "success()"), failed):
                 failed = self.step(step["run"]) or failed
         return failed
+
+    def holds(self, condition: str, failed: int) -> bool:
+        """A condition of a step as GitHub judges it, where no cache was found."""
+        return all(self._term(term, failed) for term in condition.split(" && "))
+
+    def _term(self, term: str, failed: int) -> bool:
+        if file := re.fullmatch(r"hashFiles\('(.*)'\) != ''", term):
+            return (self.root / file[1]).exists()
+        known = {"always()": True, "success()": not failed, "steps.cache.outputs.cache-hit != 'true'": True}
+        return known[term]
 
     def result(self) -> dict:
         return json.loads((self.root / "ci/result.json").read_text())
@@ -127,6 +138,29 @@ def test_the_workflow_caches_artefacts_under_a_key_of_the_recipe(built):
     pattern = re.search(r"hashFiles\('(.*?)'\)", restore["with"]["key"])[1]
     assert [path.name for path in built.root.glob(f"{pattern}/*.yaml")] == ["student.yaml"]
     assert f"steps.{restore['id']}.outputs.cache-primary-key" in save["with"]["key"]
+
+
+def test_a_cache_is_saved_by_a_run_that_got_to_its_end_and_by_no_other(restored):
+    """GitHub never writes over a key: one that an unfinished run saved would stay unfinished."""
+    steps = yaml.safe_load(FILES[WORKFLOW])["jobs"]["student"]["steps"]
+    (condition,) = [step["if"] for step in steps if step.get("uses", "").startswith("actions/cache/save")]
+    assert "cache-hit != 'true'" in condition
+    project = restored(on_github)
+    project.edit("max_params: 2000", "max_params: 2")
+    assert project.workflow() == 3 and project.holds(condition, failed=3)
+    project.edit("max_params: 2", "max_params: 2.5")
+    assert project.workflow() == 2 and not project.holds(condition, failed=2)
+
+
+def test_a_run_that_fails_early_publishes_nothing_and_says_so_in_a_line(restored):
+    project = restored()
+    project.edit("max_params: 2000", "max_params: 2.5")
+    job = yaml.safe_load(FILES[GITLAB])["student"]
+    assert [project.step("\n".join(job[part])) for part in ("script", "after_script")] == [2, 0]
+    said = project.said.splitlines()
+    assert len(said) == 2 and said[-1] == "nothing to publish: the run did not get as far as ci/result.json"
+    assert project.step("make") == 2 and "Error 2" in project.said
+    assert sorted(path.name for path in project.root.glob("ci/*.json")) == ["error.json"]
 
 
 def test_github_shows_each_gate_and_the_report(built):
@@ -181,20 +215,27 @@ def test_make_runs_once_and_then_has_nothing_to_do_until_the_recipe_changes(rest
     assert project.missing(PUBLISHED) == []
     project.said = ""
     assert project.step("make") == 0 and project.said == "make: Nothing to be done for 'student'.\n"
-    project.edit("min_top1: 0.95", "min_top1: 1.0")
+    project.edit("epochs: 100", "epochs: 2")
     os.utime(project.root / "conf/experiment/student.yaml", (2**31, 2**31))  # later than any clock's second
     assert project.step("make") == 2 and "Error 3" in project.said
+    assert is_of_one_run(project)
+
+
+def is_of_one_run(project: Project) -> bool:
+    """Whether what was published is what result.json tells of."""
+    published = json.loads((project.root / "ci/student/artifact.json").read_text())
+    return published["key"] == project.result()["stages"]["distill"]["key"]
 
 
 def test_the_stage_of_dvc_runs_and_makes_its_outputs(restored):
     document = yaml.safe_load(FILES[DVC])
     stage, project = document["stages"]["student"], restored()
+    without_dvc = f"sh -c {shlex.quote(stage['cmd'])}"
     assert project.missing(stage["deps"]) == []
     if shutil.which("dvc"):
         assert project.step("git init -q; dvc init -q; dvc repro") == 0, project.said
     else:
-        for command in stage["cmd"]:
-            assert project.step(command) == 0, project.said
+        assert project.step(without_dvc) == 0, project.said
     assert project.missing([*stage["outs"], *(next(iter(one)) for one in stage["metrics"])]) == []
     figures = json.loads((project.root / "ci/metrics.json").read_text())
     assert {"top1", "validation_top1", "parameters", "gain"} <= figures.keys()
@@ -202,6 +243,8 @@ def test_the_stage_of_dvc_runs_and_makes_its_outputs(restored):
         ((path, axes),) = plot.items()
         rows = json.loads((project.root / path).read_text())
         assert len(rows) == 100 and all(axes["x"] in row and axes["y"] in row for row in rows)
+    project.edit("epochs: 100", "epochs: 2")
+    assert project.step(without_dvc) == 3 and is_of_one_run(project)
 
 
 def test_the_commands_shown_run_one_after_the_other(restored):
