@@ -7,6 +7,8 @@ rewritten: `student.optimizer.lr=0.1` is Hydra's already, `student={epochs: 3}` 
 
 from __future__ import annotations
 
+import re
+
 ALIASES = {
     "teacher": "model@teacher.model",
     "student": "model@student.model",
@@ -38,3 +40,8 @@ def as_typed(override: str) -> str:
 def bare_key(override: str) -> str:
     """Its key, without the marks for adding and deleting."""
     return override.lstrip("+~").partition("=")[0]
+
+
+def section_of(override: str) -> str:
+    """The first part of its key: `student` of `student.epochs=3`, `hydra` of `+hydra/launcher=joblib`."""
+    return re.split(r"[./@]", bare_key(override))[0]

@@ -43,7 +43,7 @@ def run(session: Session) -> StageResult:
         return train_student(plan, on_epoch)
 
     inputs = student_inputs(plan)
-    result = ensure_tracked(session, "student", plan.student, inputs, build, session.command("run"))
+    result = ensure_tracked(session, "student", plan.student, inputs, build, session.recipe("run"))
     say(summary("student", result))
     return result
 
@@ -51,7 +51,7 @@ def run(session: Session) -> StageResult:
 def run_baseline(session: Session) -> StageResult:
     """The same student without a teacher."""
     plan = session.plan
-    command = session.command("run" if plan.distils else "distill")
+    command = session.recipe("run" if plan.distils else "distill")
 
     def build(on_epoch: OnEpoch) -> Built:
         from distill_cli.stages.jobs.train import train_baseline

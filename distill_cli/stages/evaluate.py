@@ -52,10 +52,10 @@ def run(session: Session) -> StageResult:
 
     reference = gates.reference_of(plan)
     place = plan.evaluation()
-    result = ensure("evaluate", place, _inputs(plan), build, session.command("run"))
+    result = ensure("evaluate", place, _inputs(plan), build, session.recipe("run"))
     report = read_json(verified(place.directory, REPORT))
     if result.status != "up-to-date":
-        track_report(session, place, report, session.command("run"))
+        track_report(session, place, report, session.recipe("run"))
     show(terminal_table(report))
     say(headline(report))
     for finding in findings(report):

@@ -13,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from distill_cli.config.environment import KEPT
-from distill_cli.config.overrides import as_typed
+from distill_cli.config.overrides import as_typed, section_of
 from distill_cli.plan import Plan
+from distill_cli.runtime.addresses import without_secrets
 from distill_cli.runtime.console import say
 from distill_cli.stages.held import Held
 from distill_cli.stages.result import write_result
@@ -59,10 +60,18 @@ class Session:
         return cls(plan, words, in_sweep, choices=_choices(hydra.runtime.choices), trackers=trackers)
 
     def command(self, verb: str, *more: str) -> str:
-        """What to type for another verb with the same overrides, some of them replaced."""
+        """What to type for another verb with the same overrides, some of them replaced. No password is shown."""
         replaced = {override.partition("=")[0] for override in more}
-        kept = [word for word in self.words if word.partition("=")[0] not in replaced]
+        kept = [without_secrets(word) for word in self.words if word.partition("=")[0] not in replaced]
         return shlex.join(["distill", verb, *kept, *more])
+
+    def recipe(self, verb: str) -> str:
+        """The command as it is kept and sent: a tracker changes nothing that is made, and has an address."""
+        return self.without("logger").command(verb)
+
+    def without(self, *sections: str) -> Session:
+        """The same, called without the overrides of some sections of the config."""
+        return replace(self, words=tuple(word for word in self.words if section_of(word) not in sections))
 
     def suggest(self, verb: str, *more: str) -> None:
         """Say what to type next; not once for each job of a sweep, nor where a lock has settled what is made."""
@@ -73,7 +82,7 @@ class Session:
         """result.json, which also has the command, the pictures left out, and what differs from the lock."""
         skipped = {"skipped": self.plan.skipped} if self.plan.skipped else {}
         lock = {"lock": self.held.compare(self.plan, document)} if self.held else {}
-        write_result(output, {**document, "command": self.command(document["stage"]), **skipped, **lock})
+        write_result(output, {**document, "command": self.recipe(document["stage"]), **skipped, **lock})
 
 
 def _choices(of_hydra: Mapping[str, Any]) -> dict[str, str | None]:

@@ -27,7 +27,7 @@ def main(config: DictConfig, output: Path) -> float | None:
 
 
 def run(session: Session) -> StageResult:
-    plan, command = session.plan, session.command("train-teacher")
+    plan, command = session.plan, session.recipe("train-teacher")
 
     def build(on_epoch: OnEpoch) -> Built:
         from distill_cli.stages.jobs.train import import_teacher, train_teacher

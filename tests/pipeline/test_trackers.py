@@ -16,7 +16,7 @@ from tool import QUICK, contents, distill
 from distill_cli.errors import ConfigError, Interrupted
 from distill_cli.runtime.signals import StopRequest
 from distill_cli.stages import distill as distill_stage
-from distill_cli.stages import gen_soft_labels, train_teacher
+from distill_cli.stages import evaluate, gen_soft_labels, train_teacher
 from distill_cli.stages.tracking import track_report
 from distill_cli.trackers import tracker
 from distill_cli.trackers.metrics_log import MetricsLog
@@ -112,11 +112,13 @@ def test_a_command_with_nothing_to_do_imports_no_tracker_and_leaves_no_metrics(p
 
 def test_artefacts_are_the_same_bytes_with_trackers_and_without(project, session):
     directory, _ = project
-    plain = session(*QUICK)
+    plain = replace(session(*QUICK), words=QUICK)
     for stage in (train_teacher, gen_soft_labels, distill_stage):
         stage.run(plain)
     distill_stage.run_baseline(plain)
-    for place in (plain.plan.teacher, plain.plan.student, plain.plan.baseline):
+    evaluate.run(plain)
+    plan = plain.plan
+    for place in (plan.teacher, plan.student, plan.baseline, plan.evaluation()):
         there = directory / "artifacts" / place.directory.parent.name / place.directory.name
         assert contents(there) == contents(place.directory)
 
@@ -124,6 +126,47 @@ def test_artefacts_are_the_same_bytes_with_trackers_and_without(project, session
 def test_no_key_knows_of_trackers(session):
     plain, followed = session().plan, session(BOTH).plan
     assert plain.student.key == followed.student.key and plain.teacher.key == followed.teacher.key
+
+
+class Listens:
+    """A tracker with an address, which notes the commands that it is told."""
+
+    told: ClassVar[list[str]] = []
+
+    def __init__(self, uri):
+        pass
+
+    def start(self, run):
+        self.told.append(run.command)
+        return self
+
+    def record(self, epoch, figures):
+        pass
+
+    def end(self, status):
+        pass
+
+
+def test_a_password_in_the_address_of_a_tracker_is_neither_kept_nor_sent_nor_said(session, tmp_path, capsys):
+    words = (
+        "teacher.epochs=1",
+        "student.epochs=1",
+        "evaluate.latency=false",
+        "+logger.mine._target_=test_trackers.Listens",
+        '+logger.mine.uri="https://me:hunter2@x@example.org/x?api_key=hunter2"',
+    )
+    called = replace(session(*words), words=words)
+    output = tmp_path / "output"
+    output.mkdir()
+    for stage in (train_teacher, gen_soft_labels, distill_stage, evaluate):
+        called.write_result(output, stage.run(called).document())
+    called.suggest("evaluate")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"build.json", "report.json", "result.json"} <= {path.name for path in files}
+    assert not [path for path in files if b"hunter2" in path.read_bytes() or b"logger" in path.read_bytes()]
+    assert len(Listens.told) == 3 and not [command for command in Listens.told if "logger" in command]
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err and '+logger.mine.uri="https://example.org/x"' in said.err
 
 
 class StopsAfter(StopRequest):
