@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distill_cli.config.targets import instantiate
 from distill_cli.errors import ConfigError, Interrupted
-from distill_cli.trackers.guarded import Guarded
+from distill_cli.trackers.guarded import Guarded, is_given_up, wait_for
 from distill_cli.trackers.metrics_log import MetricsLog
 from distill_cli.trackers.tracker import Figures, Run, Status, Tracker
 
@@ -27,7 +27,7 @@ class Tracking:
     def begin(self) -> Callable[..., None]:
         """Returns what to call after each epoch."""
         chosen = self.trackers.chosen.items()
-        self.followers = [Guarded(name, tracker, self.run) for name, tracker in chosen]
+        self.followers = [Guarded(*named, self.run) for named in chosen if not is_given_up(*named)]
         return self.epoch
 
     def epoch(self, record: Figures, step: int, *, resumed: bool = False) -> None:
@@ -54,8 +54,7 @@ class Tracking:
     def end(self, status: Status) -> None:
         for follower in self.followers:
             follower.end(status)
-        for follower in self.followers:
-            follower.wait(status)
+        wait_for(self.followers, status)
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ class Trackers:
         tracking = Tracking(run, self)
         try:
             yield tracking
-        except (KeyboardInterrupt, Interrupted):
-            tracking.end("interrupted")
-            raise
-        except BaseException:
-            tracking.end("failed")
+        except BaseException as error:
+            with suppress(Interrupted):  # a second signal ends the wait; the first error is the one to tell
+                is_stopped = isinstance(error, KeyboardInterrupt | Interrupted)
+                tracking.end("interrupted" if is_stopped else "failed")
             raise
         tracking.end("finished")

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from distill_cli.errors import ConfigError
 from distill_cli.runtime.console import say
 from distill_cli.trackers.tracker import Figures, Recorder, Run, Status, need_package
 
@@ -29,7 +30,7 @@ class Wandb:
     def __post_init__(self) -> None:
         need_package("wandb", extra="wandb")
         if self.mode not in MODES:
-            raise ValueError(f"logger.wandb.mode={self.mode}: must be one of {', '.join(MODES)}")
+            raise ConfigError(f"logger.wandb.mode={self.mode}: must be one of {', '.join(MODES)}")
 
     def start(self, run: Run) -> Recorder:
         wandb: Any = import_module("wandb")

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import signal
 import sys
 import threading
 import time
@@ -138,6 +139,12 @@ def test_a_password_in_an_address_is_not_said(said):
     ]
 
 
+def test_a_key_in_an_address_is_not_said(said):
+    error = OSError("403 for https://example.org/runs?api_key=secret (url: /runs?name=a&token=secret)")
+    train(Trackers({"mine": type("Failing", (Failing,), {"moment": "start", "error": error})()}))
+    assert said() == ["mine: 403 for https://example.org/runs (url: /runs); the run goes on without it"]
+
+
 def test_a_tracker_that_failed_is_told_nothing_more(said):
     class FailsAtTheFirstEpoch(Notes):
         def record(self, epoch, figures):
@@ -178,6 +185,57 @@ def test_a_tracker_that_hangs_holds_up_no_epoch_and_the_end_only_for_so_long(mon
     assert time.monotonic() - began < 10
     answer.set()
     assert said() == ["mine: no answer within 0.2 s; the run goes on without it"]
+
+
+class Silent(Notes):
+    """A server that takes the call and never answers."""
+
+    starts = 0
+
+    def start(self, run):
+        type(self).starts += 1
+        threading.Event().wait()
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """Trackers made anew for each job of a sweep, as Hydra makes them: equal, and not the same object."""
+    monkeypatch.setattr(guarded, "_given_up", [])
+    monkeypatch.setattr(Silent, "starts", 0)
+    return lambda *names: Trackers({name: Silent() for name in names or ["mine"]})
+
+
+def test_who_did_not_answer_once_is_not_tried_again_in_this_process(monkeypatch, silent, said):
+    monkeypatch.setattr(guarded, "PATIENCE", {"finished": 0.3})
+    for _ in range(3):
+        train(silent())
+    assert Silent.starts == 1 and said()[1:] == ["mine: no answer within 0.3 s; the run goes on without it"]
+
+
+def test_who_did_not_start_once_is_not_tried_again_and_others_are(said):
+    failing, notes = type("Failing", (Failing,), {}), Notes()
+    for _ in range(2):
+        train(Trackers({"mine": failing(), "notes": notes}))
+    assert said() == ["mine: the disk is full; the run goes on without it"]
+    assert notes.told.count(("end", "finished")) == 2
+
+
+def test_one_patience_is_for_all_that_do_not_answer(monkeypatch, silent, said):
+    monkeypatch.setattr(guarded, "PATIENCE", {"finished": 1.0})
+    began = time.monotonic()
+    train(silent("one", "two", "three"))
+    assert time.monotonic() - began < 2
+    assert said()[0] == "waiting for one, two, three (1 s at most); Ctrl-C leaves" and len(said()) == 4
+
+
+@pytest.mark.parametrize(("error", "raised"), [(Interrupted(143), 143), (None, 130)], ids=["second", "first"])
+def test_a_signal_ends_the_wait(monkeypatch, silent, error, raised):
+    monkeypatch.setattr(guarded, "SILENCE", 0.01)
+    monkeypatch.setattr(guarded, "say", lambda line: signal.raise_signal(signal.SIGINT))
+    began = time.monotonic()
+    with pytest.raises(Interrupted) as caught:
+        train(silent(), error)
+    assert caught.value.exit_code == raised and time.monotonic() - began < 5
 
 
 def test_a_package_that_is_missing_is_named_with_what_to_type(tmp_path, monkeypatch):

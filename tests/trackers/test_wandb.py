@@ -104,5 +104,5 @@ def test_a_mode_that_is_none_is_refused():
         "dir": "x",
         "mode": "off",
     }
-    with pytest.raises(ConfigError, match=r"logger\.wandb\.mode=off: must be one of auto, online, offline"):
+    with pytest.raises(ConfigError, match=r"^logger\.wandb\.mode=off: must be one of auto, online, offline"):
         instantiate(spec)
