@@ -19,9 +19,10 @@ class ConfigError(DistillError):
 
 
 class GateFailed(DistillError):
-    """A threshold under `gates` was missed."""
+    """A threshold under `gates` was missed. `accuracy` is the student's on validation, for who searches on."""
 
     exit_code = 3
+    accuracy: float | None = None
 
 
 class ArtifactError(DistillError):

@@ -71,7 +71,7 @@ def _draw(axes: Axes, curve: _Curve, place: int, shift: float, is_log: bool) -> 
     axes.errorbar(
         moved,
         [100 * figure.mean for _, figure, _ in curve.points],
-        [100 * figure.spread for _, figure, _ in curve.points],
+        [figure.bar for _, figure, _ in curve.points],
         color=style["color"],
         marker=style["marker"],
         linestyle="-" if curve.is_line else "none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,3 +25,8 @@ class Figure:
     @property
     def spread(self) -> float:
         return self.std or 0.0
+
+    @property
+    def bar(self) -> float:
+        """Half an error bar, in percent. Not a number, which is not drawn, where one value has no spread."""
+        return math.nan if self.std is None else 100 * self.std

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from distill_cli.comparison.row import Row
 from distill_cli.comparison.students import Student
+from distill_cli.runtime.console import counted
 
 RANKED = "Ranked by mean validation accuracy. Test accuracy stands beside it and ranks nothing."
 NO_VALIDATION = "Not ranked: there is no validation part to rank by, and test is not for choosing; \
@@ -28,7 +29,8 @@ def why_unranked(students: Sequence[Student]) -> str:
 def notes_on(rows: Sequence[Row], why_not: str) -> Iterator[str]:
     yield why_not or RANKED
     if all(row.n == 1 for row in rows):
-        yield "One seed each: how much is chance shows a sweep over seeds, seed=0,1,2."
+        seed = "teacher.seed" if rows[0].role == "teacher" else "seed"
+        yield f"One seed each: how much is chance shows a sweep over seeds, {seed}=0,1,2."
     else:
         yield "± is the standard deviation over n seeds."
     yield from _on_baselines(rows)
@@ -48,6 +50,9 @@ def _on_baselines(rows: Sequence[Row]) -> Iterator[str]:
     for students in list(lacking.values())[:MOST_COMMANDS]:
         who = f"{students[0].model.get('name', 'student')}, {_seeds(students)}"
         yield f"No baseline of {who}; make it with: {baseline_command(students)}"
+    more = len(lacking) - MOST_COMMANDS
+    if more > 0:
+        yield f"And {counted(more, 'more setting')} {'has' if more == 1 else 'have'} none."
     if any(row.gain for row in rows):
         yield "Gain: test accuracy over the baseline of the same seed, in points."
 

@@ -9,12 +9,12 @@ from distill_cli.comparison.page import page
 from distill_cli.comparison.spreadsheet import spreadsheet
 from distill_cli.comparison.table import Table
 from distill_cli.comparison.text import markdown, terminal_table
-from distill_cli.runtime.console import say, show
+from distill_cli.runtime.console import counted, say, show
 
 
 def present(table: Table, directory: Path, name: str) -> None:
     """Show the table, and write `<name>.csv`, `.md` and `.html` into the directory."""
-    heading = f"{_counted(len(table.rows), 'setting')} on {table.data}"
+    heading = f"{counted(len(table.rows), 'setting')} on {table.data}"
     show(terminal_table(table, heading))
     for note in table.notes[1:]:
         say(note)
@@ -23,7 +23,3 @@ def present(table: Table, directory: Path, name: str) -> None:
     write_bytes(directory / f"{name}.md", markdown(table, heading).encode())
     write_bytes(directory / f"{name}.html", page(table, heading).encode())
     say(f"{name}.html, {name}.md and {name}.csv are in {directory}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -12,7 +12,7 @@ from distill_cli.comparison.front import front_charts, sizes
 from distill_cli.comparison.layout import layout_of
 from distill_cli.comparison.row import Row
 from distill_cli.comparison.table import Table
-from distill_cli.comparison.text import cells, headings, points, setting, title
+from distill_cli.comparison.text import cells, fewer, headings, points, setting, title
 from distill_cli.pages.charts import drawing
 from distill_cli.pages.page import render
 
@@ -60,17 +60,22 @@ def _cards(best: Row) -> Iterator[Card]:
     yield _card(best.test, "%", "test accuracy of the best setting")
     yield _card(best.validation, "%", "its validation accuracy, flattered by the choice")
     if best.gain:
-        yield _card(best.gain, "", "points over its baseline on test", sign="+")
+        yield _card(best.gain, "", "points over its baseline on test" + _fewer(best), sign="+")
     if best.teacher and best.teacher.test is not None and best.test:
         yield Card(f"{100 * (best.test.mean - best.teacher.test):+.2f}", "points to its teacher on test")
     if best.gap_closed is not None:
-        yield Card(f"{best.gap_closed:.0%}", "of the gap from baseline to teacher closed")
+        yield Card(f"{best.gap_closed:.0%}", "of the gap from baseline to teacher closed" + _fewer(best))
 
 
 def _card(figure: Figure | None, unit: str, label: str, sign: str = "") -> Card:
     mean, _, spread = points(figure, sign).partition(" ± ")
     over = f" (±\u00a0{spread}, n\u00a0=\u00a0{figure.n})" if figure and spread else ""
     return Card(f"{mean} {unit}".rstrip(), label + over)
+
+
+def _fewer(best: Row) -> str:
+    """Where a card has its n already, nothing."""
+    return fewer(best.gain, best).replace(" =", "\u00a0=\u00a0") if best.gain and not best.gain.std else ""
 
 
 def _hidden(table: Table) -> str:

@@ -7,13 +7,13 @@ Damage is an error either way.
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distill_cli.artifacts.files import read_json
+from distill_cli.artifacts.records import RESULT, Records
 from distill_cli.artifacts.store import MANIFEST, read_manifest
 from distill_cli.cache.documents import KINDS, LABELS
 from distill_cli.cache.options import default_root
@@ -22,7 +22,6 @@ from distill_cli.comparison.students import STUDENTS, TEACHERS, Student, read_st
 from distill_cli.errors import ArtifactError
 from distill_cli.runtime.console import say
 
-RESULT, ERROR = "result.json", "error.json"
 OTHER_STAGES = ("gen-soft-labels", "export", "lock")  # no student comes out of them
 
 
@@ -64,12 +63,12 @@ class Search:
     def of_result(self, document: Mapping[str, Any], origin: str) -> Student:
         """Of a job that is done. Raises `ArtifactError`; `origin` is what it calls the document."""
         try:
-            stage, place = document["stage"], Path(document["artifact"])
+            stage, place = _text(document["stage"]), Path(_text(document["artifact"]))
             if stage in OTHER_STAGES:
                 raise NoStudentError(f"{origin}: {stage} makes no student")
             kind = TEACHERS if stage == "train-teacher" else STUDENTS
-            key = document["inputs"]["distill"] if stage in ("evaluate", "run") else document["key"]
-            command = document.get("command")
+            key = _text(document["inputs"]["distill"] if stage in ("evaluate", "run") else document["key"])
+            command = _text(document["command"]) if document.get("command") else None
         except (KeyError, TypeError, AttributeError):
             raise ArtifactError(f"{origin} is no result of a command") from None
         return self._by_key(kind, key, place.parent.parent, origin, command)
@@ -86,12 +85,12 @@ class Search:
         for folder in (path, path / STUDENTS):
             if folder.name in KINDS and (inside := [p for p in children(folder) if (p / MANIFEST).is_file()]):
                 return self._of_many(inside, str(path))
-        jobs = sorted(path.rglob(RESULT), key=_naturally)
-        for failed in sorted(path.rglob(ERROR), key=_naturally):
+        records = Records.below(path)
+        for failed in records.without_result:
             say(f"left out: {failed.parent}: {_reason(failed)}")
-        if not jobs:
+        if not records.results:
             raise NoStudentError(f"there is no student in {path}, and no {RESULT}")
-        return self._of_many(jobs, str(path))
+        return self._of_many(records.results, str(path))
 
     def _of_many(self, paths: Sequence[Path], where: str) -> list[Student]:
         found = [student for path in paths for student in self._unless_empty(path)]
@@ -109,7 +108,10 @@ class Search:
         manifest = read_manifest(directory)
         if manifest.get("kind") != EVALUATIONS:
             return read_student(directory)
-        key = manifest["identity"].get("student", "")
+        try:
+            key = _text(manifest["identity"]["student"])
+        except (KeyError, TypeError):
+            raise ArtifactError(f"{directory / MANIFEST} is not what distill-cli writes") from None
         return self._by_key(STUDENTS, key, directory.parent.parent, str(directory))
 
     def _of_file(self, path: Path) -> Student:
@@ -121,7 +123,7 @@ class Search:
         if isinstance(document, dict) and "stage" in document:
             return self.of_result(document, str(path))
         try:
-            name = document["models"]["student"]["artifact"]
+            name = _text(document["models"]["student"]["artifact"])
         except (KeyError, TypeError):
             raise NoStudentError(f"{path} is neither a {RESULT} nor a {REPORT}") from None
         if not (self.root / STUDENTS / name).is_dir():
@@ -138,9 +140,11 @@ class Search:
         return read_student(place, command)
 
 
-def _naturally(path: Path) -> list[tuple[int, str]]:
-    """Job 10 after job 9."""
-    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", str(path))]
+def _text(value: Any) -> str:
+    """Raises `TypeError` for what is no text, and for an empty one."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(value)
+    return value
 
 
 def _reason(failed: Path) -> str:

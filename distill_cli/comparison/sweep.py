@@ -26,9 +26,20 @@ def report_sweep(directory: Path, results: Sequence[Mapping[str, Any]]) -> None:
     if len(unique) < len(students):
         say(f"{len(students)} jobs made {len(unique)} different students; each counts once")
     try:
-        present(tabulate(list(unique.values())), directory, "sweep")
+        table = tabulate(list(unique.values()))
+        present(table, directory, "sweep")
     except DistillError as error:
         say(f"no table of the sweep: {error}")
+        return
+    if table.is_ranked and {result.get("stage") for result in results} == {"distill"}:
+        _suggest_report(table.rows[0].students[0])
+
+
+def _suggest_report(best: Student) -> None:
+    """`distill run` with the words that made it."""
+    _, _, words = (best.command or "").partition("distill ")
+    if words and best.role == "student":
+        say(f"next: distill run {words.partition(' ')[2]}")
 
 
 def _students(results: Sequence[Mapping[str, Any]]) -> Iterator[Student]:

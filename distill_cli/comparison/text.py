@@ -36,7 +36,7 @@ def headings(table: Table) -> list[Heading]:
 
 def cells(table: Table, row: Row) -> list[str]:
     settings = [column.cell(row.facts) for column in table.columns]
-    gains = [points(row.gain, sign="+"), _percent(row.gap_closed)] if table.has_gains else []
+    gains = [_gain(row), _percent(row.gap_closed)] if table.has_gains else []
     times = [_milliseconds(row.latency.get(device)) for device in table.devices]
     size = ABSENT if row.parameters is None else f"{row.parameters:,}"
     return [title(row), *settings, points(row.validation), points(row.test), *gains, str(row.n), size, *times]
@@ -65,6 +65,11 @@ def points(figure: Figure | None, sign: str = "") -> str:
     return f"{mean:{sign}.2f}" + ("" if figure.std is None else f" ± {100 * figure.std:.2f}")
 
 
+def fewer(figure: Figure, row: Row) -> str:
+    """` (n = 1)` where a figure has fewer seeds than its row, else nothing."""
+    return f" (n = {figure.n})" if figure.n < row.n else ""
+
+
 def markdown(table: Table, heading: str) -> str:
     rows = [[head.text for head in headings(table)], _rules(table)]
     rows += [cells(table, row) for row in table.all_rows]
@@ -90,6 +95,10 @@ def terminal_table(table: Table, heading: str) -> RichTable:
 
 def _rules(table: Table) -> list[str]:
     return ["---" if head.is_text else "---:" for head in headings(table)]
+
+
+def _gain(row: Row) -> str:
+    return ABSENT if row.gain is None else points(row.gain, sign="+") + fewer(row.gain, row)
 
 
 def _percent(fraction: float | None) -> str:

@@ -7,6 +7,7 @@ through, so that is how everything leaves.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from distill_cli.hydra_app.job import ERROR, RESULT, Failure
+from distill_cli.artifacts.records import Records
+from distill_cli.hydra_app.job import Failure
 from distill_cli.hydra_app.launchers import is_parallel, share_machine
 from distill_cli.hydra_app.sweep import Sweep
 from distill_cli.hydra_app.verdict import judge
@@ -33,6 +35,7 @@ class Outcome(Callback):
     def __init__(self) -> None:
         self.sweep = Path()
         self.before: dict[Path, int] = {}
+        self.jobs = 0
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         job_return: JobReturn = kwargs["job_return"]
@@ -41,9 +44,9 @@ class Outcome(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self.sweep = Path(config.hydra.sweep.dir)
-        self.before = _records(self.sweep)  # the directory may hold an earlier sweep
+        self.before = Records.below(self.sweep).times()  # the directory may hold an earlier sweep
         try:
-            _prepare(Sweep.of(config))
+            self.jobs = _prepare(Sweep.of(config))
         except Exception as error:
             complain(judge(error, config.hydra.overrides.task).message)
             raise SystemExit(2) from error
@@ -54,30 +57,35 @@ class Outcome(Callback):
         if code:
             raise JobsFailed(code)
 
-    def tell(self) -> int:
-        """What was made, in a table, and what failed; the exit code."""
+    def tell(self, *, was_cut: bool = False) -> int:
+        """What was made, in a table, and what failed; the exit code.
+
+        A sweep that was cut has jobs that never began.
+        """
         Outcome.sweeping = None
         shared.release()
-        fresh = [path for path, time in _records(self.sweep).items() if self.before.get(path) != time]
-        failures = sorted((_read(path) for path in fresh if path.name == ERROR), key=itemgetter("job"))
-        failed = {path.parent for path in fresh if path.name == ERROR}
-        done = sorted((path for path in fresh if path.parent not in failed), key=_job_number)
-        code = _report(self.sweep, done)
-        jobs = counted(len(done) + len(failed), "job")
-        say(f"{jobs}: {len(done)} done, {len(failed)} failed ({self.sweep})")
+        fresh = Records.below(self.sweep).but(self.before)
+        failures = sorted(map(_read, fresh.errors), key=itemgetter("job"))
+        code = _report(self.sweep, fresh.results)
+        missing = max(0, self.jobs - fresh.jobs) if was_cut else 0
+        ends = [f"{fresh.jobs - len(failures)} done", f"{len(failures)} failed"]
+        ends += [f"{missing} not started"] if missing else []
+        say(f"{counted(fresh.jobs + missing, 'job')}: {', '.join(ends)} ({self.sweep})")
         for failure in failures:
             complain(f"#{failure['job']} {' '.join(failure['overrides'])}: {failure['message']}")
         return int(failures[0]["exit_code"]) if failures else code
 
 
-def _prepare(sweep: Sweep) -> None:
-    """Raises where it is better not to start."""
+def _prepare(sweep: Sweep) -> int:
+    """How many jobs there will be. Raises where it is better not to start."""
     sweep.check()
-    if is_parallel(sweep.launcher):
-        say(share_machine(sweep.launcher, sweep.jobs, sweep.batch))
+    words = share_machine(sweep.launcher, sweep.jobs, sweep.batch) if is_parallel(sweep.launcher) else ""
+    if words:
+        say(words)
+    return sweep.jobs
 
 
-def _report(sweep: Path, done: list[Path]) -> int:
+def _report(sweep: Path, done: Sequence[Path]) -> int:
     """The table and the page of what was made; the exit code. Losing these is not to lose what jobs had to say."""
     try:
         from distill_cli.comparison.sweep import report_sweep
@@ -96,14 +104,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:  # it failed, whatever it meant to say
         return {"exit_code": 1, "message": f"{path}: {error}", "overrides": [], "job": -1}
     return failure
-
-
-def _job_number(record: Path) -> tuple[int, str]:
-    """In the order of their directories: 2 before 10."""
-    name = record.parent.name
-    return len(name), name
-
-
-def _records(sweep: Path) -> dict[Path, int]:
-    """What each job left last, and when."""
-    return {path: path.stat().st_mtime_ns for name in (ERROR, RESULT) for path in sweep.rglob(name)}

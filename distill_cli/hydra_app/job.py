@@ -19,22 +19,24 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from distill_cli.artifacts.files import write_bytes, write_json
+from distill_cli.artifacts.records import ERROR, RESULT
 from distill_cli.config.overrides import as_typed
-from distill_cli.errors import Interrupted
+from distill_cli.errors import GateFailed, Interrupted
 from distill_cli.hydra_app.launchers import is_parallel
 from distill_cli.hydra_app.verdict import Verdict, describe, is_out_of_memory, judge
 from distill_cli.runtime.console import complain, numbered, say
 from distill_cli.runtime.shared import shared
 
-ERROR, RESULT, TRACEBACK = "error.json", "result.json", "traceback.txt"
+TRACEBACK = "traceback.txt"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What a failed job returns."""
+    """What a failed job returns. `accuracy` is that of a student which missed its gate, and is complete."""
 
     exit_code: int
     message: str
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class _Job:
             complain(verdict.message)
         with suppress(OSError):  # on a full disk the record from the beginning stays
             self.record(verdict)
-        return Failure(verdict.exit_code, verdict.message)
+        accuracy = error.accuracy if isinstance(error, GateFailed) else None
+        return Failure(verdict.exit_code, verdict.message, accuracy)
 
     def record(self, verdict: Verdict) -> None:
         content = {

@@ -75,7 +75,7 @@ def _launch(task: Task, arguments: Arguments) -> None:
             main()
     except Exception as error:
         if Outcome.sweeping and is_lost_job(error):  # Hydra ends without a word on the other jobs
-            Outcome.sweeping.tell()
+            Outcome.sweeping.tell(was_cut=True)
         complaint = explain(error, overrides)
         if complaint is None:
             raise

@@ -27,13 +27,13 @@ def workers(launcher: DictConfig) -> int:
 def share_machine(launcher: DictConfig, jobs: int, batch: int) -> str:
     """Give each job its part of the cores, if it is this machine that runs them; what was done, in words.
 
-    `batch` is how many of the jobs the launcher gets in one go.
+    `batch` is how many of the jobs the launcher gets in one go. Either number is 0 where only the sweeper knows.
     """
-    words = [counted(jobs, "job")]
+    words = [counted(jobs, "job")] if jobs else []
     if launcher._target_ in (JOBLIB, ALL_AT_ONCE):
-        most = batch if launcher._target_ == ALL_AT_ONCE else workers(launcher)
-        at_once = max(1, min(most, batch))
         all_cores = cores()
+        most = workers(launcher) if launcher._target_ == JOBLIB else batch or all_cores
+        at_once = min(most, batch) if batch else most
         share = max(1, all_cores // at_once)
         hand_down(share)
         words.append(f"{at_once} at a time, each on {share} of {counted(all_cores, 'core')}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
@@ -26,6 +27,7 @@ from distill_cli.runtime.console import complain
 
 PLUGIN = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 AS_LAUNCHED = -1  # trials at once: as many as the launcher runs
+DIRECTIONS = ("maximize", "minimize")
 
 
 def offer() -> None:
@@ -59,6 +61,21 @@ def check(sweeper: DictConfig) -> None:
         raise ConfigError(f"hydra.sweeper.max_failure_rate={sweeper.max_failure_rate}: must be from 0 to 1")
     if sweeper.storage is not None and sweeper.study_name is None:
         raise ConfigError("hydra.sweeper.storage needs hydra.sweeper.study_name=NAME to find the study again")
+    direction = getattr(sweeper.direction, "name", sweeper.direction)
+    if direction not in DIRECTIONS:
+        raise ConfigError(f"hydra.sweeper.direction={direction}: must be {' or '.join(DIRECTIONS)}")
+
+
+def check_range(override: Override, typed: str) -> None:
+    """Raises `ConfigError` for an interval without anything in it, which optuna finds once it has begun."""
+    found = override.value()
+    if not isinstance(found, IntervalSweep):
+        return
+    low, high = found.start, found.end
+    if low is None or high is None or not low < high:
+        raise ConfigError(f"{typed}: an interval goes from a smaller number to a larger one")
+    if "log" in found.tags and low <= 0:
+        raise ConfigError(f"{typed}: an interval on a log scale starts above 0")
 
 
 def trials_at_once(sweeper: DictConfig, launcher: DictConfig) -> int:
@@ -75,21 +92,28 @@ class Search(Sweeper):
         from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
         optuna.logging.set_verbosity(logging.CRITICAL)  # the jobs and the table say what there is to say
-        self.plugin: Any = OptunaSweeper(storage=_open(storage), **settings).sweeper
+        self.storage = storage
+        self.plugin: Any = OptunaSweeper(storage=None, **settings).sweeper
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.plugin.storage = _open(self.storage)
         self.plugin.setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.plugin.n_jobs = trials_at_once(config.hydra.sweeper, config.hydra.launcher)
         self.trials = _Trials(self.plugin.launcher)
         self.plugin.launcher = self.trials
 
     def sweep(self, arguments: list[str]) -> None:
-        """Returns also where trials failed: the outcome of the sweep names them."""
+        """Returns also where trials failed: the outcome of the sweep names them.
+
+        Raises `ConfigError` where optuna refuses to begin.
+        """
         try:
             self.plugin.sweep(arguments)
         except TrialFailed:
             complain("more trials failed than hydra.sweeper.max_failure_rate allows; the search ends here")
-        except ValueError:  # how optuna says that there is no best trial
+        except ValueError as error:  # also how optuna says that there is no best trial
+            if not self.trials.launched:
+                raise ConfigError(f"the search cannot start: {' '.join(str(error).split())}") from error
             if self.trials.succeeded:
                 raise
 
@@ -99,14 +123,16 @@ class _Trials:
     """A launcher of jobs whose value can be asked for: that of a failed one raises, and no line says so."""
 
     launcher: Launcher
+    launched: int = field(default=0, init=False)
     succeeded: int = field(default=0, init=False)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[_Trial]:
+        self.launched += len(job_overrides)
         jobs = self.launcher.launch(job_overrides, initial_job_idx)
         trials = [_Trial(job.return_value) for job in jobs]
         if any(trial.returned is None for trial in trials):
             raise ConfigError("a search needs the validation accuracy, and this command has none to give")
-        self.succeeded += sum(not isinstance(trial.returned, Failure) for trial in trials)
+        self.succeeded += sum(trial.accuracy is not None for trial in trials)
         return trials
 
 
@@ -115,17 +141,33 @@ class _Trial:
     returned: Any
 
     @property
+    def accuracy(self) -> float | None:
+        """On validation; a student that missed its gate has one, too."""
+        return self.returned.accuracy if isinstance(self.returned, Failure) else float(self.returned)
+
+    @property
     def return_value(self) -> float:
-        """The validation accuracy."""
-        if isinstance(self.returned, Failure):
+        """What the plugin asks for."""
+        if self.accuracy is None:
             raise TrialFailed(self.returned.message)
-        return float(self.returned)
+        return self.accuracy
 
 
 def _open(storage: str | None) -> Any:
-    """Optuna 2 writes its schema's version on a connection that SQLAlchemy 2 does not commit, unless told to."""
+    """Raises `ConfigError`.
+
+    Optuna 2 writes its schema's version on a connection that SQLAlchemy 2 does not commit, unless told to.
+    """
     if storage is None:
         return None
+    from optuna.exceptions import OptunaError
     from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
 
-    return RDBStorage(storage, engine_kwargs={"isolation_level": "AUTOCOMMIT"})
+    try:
+        return RDBStorage(storage, engine_kwargs={"isolation_level": "AUTOCOMMIT"})
+    except (OptunaError, SQLAlchemyError, ImportError) as error:
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise ConfigError(
+            f"hydra.sweeper.storage={storage}: cannot be opened; {reason.rstrip('.')}"
+        ) from error

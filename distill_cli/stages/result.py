@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from distill_cli.artifacts.files import make_directory, write_json
+from distill_cli.artifacts.records import RESULT
 from distill_cli.artifacts.store import Place
 from distill_cli.runtime.environment import describe_environment
 
 SCHEMA = 1
-RESULT = "result.json"
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,10 @@ def main(config: DictConfig, output: Path) -> float | None:
     }
     gates.publish(session, output, report)
     session.write_result(output, document)
-    gates.hold_gates(report)
+    accuracy = stages["distill"].metrics.get("validation_top1")
+    gates.hold_gates(report, accuracy)
     evaluate.suggest_sweep(session)
-    return stages["distill"].metrics.get("validation_top1")
+    return accuracy
 
 
 def _status(stages: dict[str, StageResult]) -> str:

@@ -22,7 +22,9 @@ def test_a_sweep_ends_with_its_table_and_three_files(shelf, tmp_path, capsys):
     report_sweep(tmp_path / "sweep", results(shelf, tmp_path, shelf.grid()))
     captured = capsys.readouterr()
     assert "temperature" in captured.out and "teacher cnn_digits" in captured.out
-    assert captured.err.splitlines()[-1] == f"sweep.html, sweep.md and sweep.csv are in {tmp_path / 'sweep'}"
+    *_, files, after = captured.err.splitlines()
+    assert files == f"sweep.html, sweep.md and sweep.csv are in {tmp_path / 'sweep'}"
+    assert after == "next: distill run temperature=4 alpha=0.9 seed=0"
     assert written(tmp_path) == FILES
 
 
