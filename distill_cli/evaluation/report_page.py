@@ -13,7 +13,7 @@ from distill_cli.data.splits import DataSet
 from distill_cli.evaluation.cards import cards
 from distill_cli.evaluation.per_class import change, most_changed
 from distill_cli.evaluation.report import ROLES, headline, table_rows
-from distill_cli.evaluation.report_charts import curve_chart, reliability_chart
+from distill_cli.evaluation.report_charts import curve_chart, reliability_chart, roles_with
 from distill_cli.pages.page import picture, render
 
 MOST_CLASSES = 15  # that lost or gained most
@@ -82,13 +82,14 @@ def _heat(report: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"names": names, "rows": rows, "most": max((abs(n) for row in rows for n in row), default=0)}
 
 
-def _curves(report: Mapping[str, Any]) -> dict[str, str]:
-    """Charts of the training, by what is said below them."""
-    drawn = (
-        (title, curve_chart(report["curves"], figure, name, title, label))
+def _curves(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Charts of the training, with what is said below them and the models that they show."""
+    curves = report["curves"]
+    return [
+        {"says": title, "roles": roles, "chart": curve_chart(curves, figure, name, title, label)}
         for figure, name, title, label in CURVES
-    )
-    return {title: chart for title, chart in drawn if chart}
+        if (roles := roles_with(curves, figure))
+    ]
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:

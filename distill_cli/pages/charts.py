@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # What a chart may use, and the page's name for it (see templates/base.html).
@@ -73,7 +74,20 @@ def one_axes(width: float, height: float) -> tuple[Figure, Axes]:
 
     figure = Figure(figsize=(width, height))
     left, bottom, right, top = 0.68 / width, 0.52 / height, 1 - 0.12 / width, 1 - 0.12 / height
-    return figure, figure.add_axes((left, bottom, right - left, top - bottom))
+    axes = figure.add_axes((left, bottom, right - left, top - bottom))
+    axes.xaxis.set_label_coords(0.5, 0.24 / height, transform=figure.transFigure)
+    axes.yaxis.set_label_coords(0.16 / width, 0.5, transform=figure.transFigure)
+    return figure, axes
+
+
+def few_ticks(axis: Axis, *, integer: bool = False) -> None:
+    """Round numbers within what is shown. matplotlib's own choice has more, some of them outside: 1 ms each."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_view_interval()
+    locator = MaxNLocator(4, integer=integer, steps=[1, 2, 2.5, 5, 10], min_n_ticks=1)
+    values = locator.tick_values(low, high)
+    axis.set_ticks([value for value in values if low <= value <= high])
 
 
 def series(number: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """report.html: well-formed, of one piece, small, the same for the same report, and readable by everybody."""
 
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from toy import answers, random_answers, report_of, three
+from toy import HISTORY, answers, random_answers, report_of, three
 
 from distill_cli.data.splits import ArraySplit
 from distill_cli.evaluation.report_page import page, pictures_of
@@ -83,6 +84,21 @@ def test_a_screen_reader_finds_captions_heads_and_the_words_of_each_chart(outlin
     says = " ".join(outline.text)
     assert "student: right in" in says and "calibration error" in says
     assert "teacher: 2 after epoch 1, 0.4 after epoch 5" in says
+
+
+def test_no_legend_lies_on_a_chart_and_the_key_above_it_names_the_models_it_shows():
+    curves = {"teacher": [], "student": HISTORY, "baseline": HISTORY}
+    html = page(report_of(three(), CLASSES, curves=curves), {})
+    figures = [part.partition("</figure>")[0] for part in html.split("<figure>")[1:]]
+    named = [re.findall(r'<i class="(\w+)"></i>\1<', figure.partition("<svg")[0]) for figure in figures]
+    assert named == [["teacher", "student", "baseline"], ["student", "baseline"]]
+    assert not [figure for figure in figures if 'id="' in figure and "legend" in figure]
+
+
+def test_a_caption_is_short_where_its_table_may_have_two_columns_only():
+    html = page(report_of(three(2), CLASSES[:2]), {})
+    caption = html.partition('<table class="heat">')[2].partition("<caption>")[2].partition("</caption>")[0]
+    assert len(caption) < 20 and "Orange is worse, blue better" in html
 
 
 def test_the_page_has_the_command_the_chain_and_the_fingerprint(outline):

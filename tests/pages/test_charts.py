@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pytest
 
 from distill_cli.pages import charts
-from distill_cli.pages.charts import axes_of, drawing, series, svg
+from distill_cli.pages.charts import axes_of, drawing, few_ticks, one_axes, series, svg
 
 
 def drawn(name: str = "one", title: str = "Accuracy", description: str = "It rises.") -> str:
@@ -73,6 +73,43 @@ def test_settings_of_matplotlib_are_as_before():
         drawn()
         raise KeyError
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("shown", "ticks"),
+    [
+        ((0, 1.02), [0, 0.5, 1]),
+        ((0.93, 1.0), [0.94, 0.96, 0.98, 1.0]),
+        ((0, 2.6), [0, 1, 2]),
+        ((-2e-5, 9e-5), [0, 5e-5]),
+    ],
+)
+def test_ticks_are_few_round_and_within_what_is_shown(shown, ticks):
+    _, axes = one_axes(4, 3)
+    axes.set_ylim(*shown)
+    few_ticks(axes.yaxis)
+    assert axes.get_yticks() == pytest.approx(ticks) and axes.get_ylim() == shown
+
+
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (30, [0, 10, 20, 30])])
+def test_ticks_of_epochs_are_whole(epochs, ticks):
+    _, axes = one_axes(4, 3)
+    axes.plot(range(1, epochs + 1), [0] * epochs)
+    few_ticks(axes.xaxis, integer=True)
+    assert list(axes.get_xticks()) == ticks
+
+
+def test_what_stands_at_the_axes_is_within_the_chart():
+    with drawing():
+        figure, axes = one_axes(4.6, 3.5)
+        axes.set(xlabel="confidence", ylabel="accuracy")
+        svg(figure, "one", "title", "description")  # which puts the labels where they stand
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            box = label.get_window_extent()
+            assert box.x0 >= 0 and box.y0 >= 0
+            assert not box.overlaps(axes.get_window_extent())
+            ticks = (*axes.get_xticklabels(), *axes.get_yticklabels())
+            assert not [tick for tick in ticks if tick.get_window_extent().overlaps(box)]
 
 
 def test_lines_differ_by_more_than_colour():
