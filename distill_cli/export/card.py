@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest, verified
+from distill_cli.config.overrides import section_of
 from distill_cli.config.targets import TARGET
 from distill_cli.plan import Plan
-from distill_cli.runtime.console import say
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,7 +31,11 @@ ROWS = (
     ("parameters", "parameters", "{:,}"),
     ("multiply-adds", "macs", "{:,}"),
 )
-THIS_MACHINE = ("paths.", "hydra.", "export.", "format=", "logger", "device=")  # of no use to a reader
+# Sections of the config that say nothing to a reader.
+OF_THAT_MACHINE = {"paths", "hydra", "device", "compile"}
+OF_THAT_DAY = {"export", "format", "logger", "gates", "lock", "trainer", "evaluate"}
+CONFIG_DIR = "--config-dir"  # and its directory, the next word
+QUOTES = "'\""  # of Hydra's grammar
 
 Models = dict[str, Mapping[str, Any]]
 
@@ -57,7 +63,6 @@ def _models(plan: Plan) -> Models:
     if place.is_complete():
         found = read_json(verified(place.directory, "report.json")).get("models", {})
         return {role: found[role] for role in ROLES if found.get(role)}
-    say("no report of this student: its card has no baseline and no teacher; distill run makes all of it")
     metrics = read_manifest(plan.student.directory)["metrics"]
     return {"student": {"top1": metrics.get("test_top1"), "parameters": metrics.get("parameters")}}
 
@@ -110,18 +115,34 @@ def _scheduled(start: float, schedule: Mapping[str, Any]) -> str:
     return f"{start:g}" if kind == "constant" else f"{start:g}, {kind} schedule"
 
 
-def _build(student: Place) -> dict[str, str]:
+def _build(student: Place) -> dict[str, Any]:
     """The command that made it, without what was about that machine, and the versions it ran on."""
-    notes = read_json(student.directory / BUILD_NOTES)
+    notes = _notes_of(student)
     words = shlex.split(notes.get("command", ""))
     environment = notes.get("environment", {})
     versions = [
         f"{name} {environment[name]}" for name in ("distill_cli", "torch", "python") if name in environment
     ]
     return {
-        "command": shlex.join(word for word in words if not word.startswith(THIS_MACHINE)),
+        "command": shlex.join(_portable(words)),
+        "has_own_config": CONFIG_DIR in words,
         "versions": ", ".join(versions),
     }
+
+
+def _notes_of(student: Place) -> dict[str, Any]:
+    """Of its build. No hash covers them, and a student is one without them."""
+    path = student.directory / BUILD_NOTES
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
+
+
+def _portable(words: Sequence[str]) -> Iterator[str]:
+    """The words that mean something elsewhere; of a file or directory of that machine only the name."""
+    for before, word in pairwise(["", *words]):
+        if CONFIG_DIR not in (before, word) and section_of(word) not in OF_THAT_MACHINE | OF_THAT_DAY:
+            value = word.partition("=")[2].strip(QUOTES)
+            yield word.replace(value, Path(value).name) if value.startswith(("/", "~")) else word
 
 
 def _template() -> Template:

@@ -5,6 +5,7 @@ The original goes the way it goes in training and evaluation, loader and all; th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,7 +65,12 @@ def _original(student: Student, split: Split) -> Logits:
 
 
 def _exported(run: Run, split: Split) -> Logits:
-    """The first picture alone, the others together, so that no size of a batch is built in."""
+    """The first picture alone, the others together, so that no size of a batch is built in.
+
+    An only picture is run again beside itself: its rows are all to be held against the one of the original.
+    """
     starts = [0, *range(1, len(split), BATCH)]
-    parts = [range(start, stop) for start, stop in pairwise([*starts, len(split)])]
+    parts: list[Sequence[int]] = [range(start, stop) for start, stop in pairwise([*starts, len(split)])]
+    if len(split) == 1:
+        parts = [range(1), [0, 0]]
     return np.concatenate([run(np.stack([split.clean(i) for i in part])) for part in parts])

@@ -6,6 +6,7 @@ whatever else lies in the place is left alone.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from distill_cli.errors import ArtifactError, ConfigError
 
 NOTES = "export.json"
 SCHEMA = 1
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # other errors are the place's
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,10 @@ class Destination:
 
     def check(self) -> None:
         """Raises `ConfigError` where something lies there that is not this export."""
-        if self.directory.exists() and not self.directory.is_dir():
-            raise ConfigError(f"export.output={self.directory} is a file; name a directory")
-        if not self.directory.is_dir() or not any(self.directory.iterdir()):
-            return
-        found = self._notes()
+        with self._reachable():
+            if self._is_free():
+                return
+            found = self._notes()
         if found.get("schema") != SCHEMA:
             raise ConfigError(f"{self.directory} is not empty and holds no export; set another export.output")
         if (found.get("format"), found.get("key")) != (self.format, self.student.key):
@@ -58,16 +59,18 @@ class Destination:
         target = self.directory.resolve()
         stem = f".{target.name}-{self.student.key[:12]}"
         work, former = target.with_name(f"{stem}.work"), target.with_name(f"{stem}.former")
-        make_directory(target.parent)
         for leftover in (work, former):  # of a kill
             shutil.rmtree(leftover, ignore_errors=True)
-        work.mkdir()
+        with self._reachable():
+            make_directory(target.parent)
+            work.mkdir()
         try:
             yield work
             self.check()
-            if target.exists():
-                target.rename(former)
-            work.rename(target)
+            with self._reachable():
+                if target.exists():
+                    target.rename(former)
+                work.rename(target)
             sync_directory(target.parent)
         finally:
             for leftover in (work, former):
@@ -82,6 +85,30 @@ class Destination:
         whose = {"format": self.format, "student": self.student.name, "key": self.student.key}
         write_json(work / NOTES, {"schema": SCHEMA, **whose, "files": files, **facts})
         return sum(path.stat().st_size for path in work.iterdir())
+
+    def _is_free(self) -> bool:
+        """Raises `ConfigError` where a directory cannot be, or cannot be replaced."""
+        for path in (self.directory, *self.directory.parents):
+            if path.exists() and not path.is_dir():
+                where = f"export.output={self.directory}"
+                raise ConfigError(
+                    f"{where}{'' if path == self.directory else f': {path}'} is a file; name a directory"
+                )
+        if self.directory.is_mount():
+            raise ConfigError(f"export.output={self.directory} is a mount point; name a directory in it")
+        return not self.directory.is_dir() or not any(self.directory.iterdir())
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """Raises `ConfigError` where the place is to blame, and not the disk."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in OF_THE_DISK:
+                raise
+            raise ConfigError(
+                f"export.output={self.directory}: {error.strerror}; name a directory that can be written"
+            ) from error
 
     def _notes(self) -> Mapping[str, Any]:
         try:

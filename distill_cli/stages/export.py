@@ -28,6 +28,10 @@ def run(session: Session) -> StageResult:
     require_extra(settings.format)
     destination = Destination.of(settings.output, plan.student, settings.format)
     _check_student(session)
+    if settings.format == "hub" and not plan.evaluation().is_complete():
+        say(
+            f"no report of this student: its card has no baseline and no teacher; make it with: {_all_of(session)}"
+        )
     with plan.student.locked(on_wait=lambda: say(f"waiting for another process at {plan.student.name}")):
         from distill_cli.stages.jobs.export import export
 
@@ -51,6 +55,15 @@ def _check_student(session: Session) -> None:
     student = session.plan.student
     if not student.is_complete():
         raise ArtifactError(
-            f"the student {student.name} is not there; make it with: {session.command('distill')}, "
-            f"or everything with: {session.command('run')}"
+            f"the student {student.name} is not there; make it with: {_before(session).command('distill')}, "
+            f"or everything with: {_all_of(session)}"
         )
+
+
+def _all_of(session: Session) -> str:
+    return _before(session).command("run")
+
+
+def _before(session: Session) -> Session:
+    """Called for what an export is made from."""
+    return session.without("export", "format")

@@ -49,7 +49,15 @@ def test_the_first_picture_is_run_alone(cnn):
 
     Comparison.of(cnn, run, 20)
     Comparison.of(cnn, run, 1)
-    assert sizes == [1, 19, 1]
+    assert sizes == [1, 19, 1, 2]
+
+
+def test_a_program_that_takes_one_picture_only_is_refused_even_after_one_picture(cnn):
+    def run(pixels):
+        return textbook(cnn, pixels) + np.float32(len(pixels) - 1)
+
+    comparison = Comparison.of(cnn, run, 1)
+    assert comparison.samples == 1 and comparison.max_error == pytest.approx(1, abs=1e-4)
 
 
 def test_samples_are_spread_over_the_classes(cnn):

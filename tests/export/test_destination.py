@@ -1,5 +1,6 @@
 """Where an export goes: whole or not at all, and never over something else."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -118,3 +119,40 @@ def test_a_file_is_no_directory():
     with pytest.raises(ConfigError, match=r"export.output=out is a file") as raised:
         write()
     assert raised.value.exit_code == 2
+
+
+def test_a_file_on_the_way_is_no_directory_either():
+    Path("afile").write_text("")
+    with pytest.raises(ConfigError, match=r"^export.output=afile/x/y: afile is a file; name a directory$"):
+        write(output="afile/x/y")
+
+
+@pytest.mark.parametrize("root", ["/proc", "/sys"])
+def test_a_place_where_nobody_can_write_is_named_as_it_was_typed(root):
+    if not Path(root).is_dir():
+        pytest.skip(f"there is no {root}")
+    with pytest.raises(ConfigError) as raised:
+        write(output=f"{root}/x")
+    assert str(raised.value).startswith(f"export.output={root}/x: ")
+    assert str(raised.value).endswith("; name a directory that can be written")
+
+
+def test_a_mount_point_is_refused_before_anything_is_written():
+    with pytest.raises(ConfigError, match=r"^export.output=/proc is a mount point; name a directory in it"):
+        Destination.of("/proc", STUDENT, "onnx")
+
+
+@pytest.mark.parametrize("operation", ["mkdir", "rename"])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.EBUSY, ConfigError), (errno.EACCES, ConfigError), (errno.ENOSPC, OSError), (errno.EIO, OSError)],
+)
+def test_what_the_place_refuses_is_a_wrong_setting_and_what_the_disk_refuses_is_not(
+    monkeypatch, operation, number, kind
+):
+    def refuse(path, *others):
+        raise OSError(number, "no", str(path))
+
+    monkeypatch.setattr(Path, operation, refuse)
+    with pytest.raises(kind, match="no"):
+        write()

@@ -106,12 +106,22 @@ def test_beyond_the_tolerance_nothing_is_exported(session, tmp_path):
 def test_a_student_that_is_not_there_is_named_with_what_makes_it(project, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = (*QUICK, "temperature=3", "export.format=hub")
-    missing = Session(new_session(project, *words).plan, words)
+    typed = (*QUICK, "temperature=3", "format=hub", "export.output=out")
+    missing = Session(new_session(project, *words).plan, typed)
     with pytest.raises(
         ArtifactError, match=r"t3-.* is not there; make it with: distill distill .*temperature=3"
     ) as e:
         export.run(missing)
+    assert "format=" not in str(e.value) and "export.output" not in str(e.value)
     assert e.value.exit_code == 4 and list(tmp_path.iterdir()) == []
+
+
+def test_a_card_without_a_report_says_which_command_makes_one(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = (*QUICK, "evaluate.ece_bins=7")
+    other = Session(new_session(project, *words, "export.format=hub").plan, (*words, "format=hub"))
+    export.run(other)
+    assert f"make it with: distill run {' '.join(words)}\n" in capsys.readouterr().err
 
 
 def test_damaged_weights_are_not_exported(session, tmp_path):
