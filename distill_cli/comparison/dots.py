@@ -32,7 +32,7 @@ def dot_chart(table: Table, measure: Measure) -> Chart:
     figure, (axes,) = axes_of(width=WIDTH, height=1.2 + height * len(shown))
     means, bars = [100 * found.mean for _, found in shown], [found.bar for _, found in shown]
     axes.errorbar(means, places, xerr=bars, fmt="o", color=SERIES[0], capsize=3)
-    _draw_references(axes, measure, rows)
+    draw_references(axes, measure, rows)
     axes.set_yticks(places, labels)
     axes.tick_params(axis="y", colors=INK)
     axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -59,7 +59,7 @@ def label(table: Table, row: Row) -> str:
     return "\n".join(lines)
 
 
-def _draw_references(axes: Axes, measure: Measure, rows: Sequence[Row]) -> None:
+def draw_references(axes: Axes, measure: Measure, rows: Sequence[Row]) -> None:
     """A line through all rows where they share a reference, else a tick at the height of each."""
     for name, style in REFERENCES:
         known = [(place, measure.reference(name, row)) for place, row in enumerate(rows)]

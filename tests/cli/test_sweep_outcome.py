@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ import pytest
 from command import COMMAND, fake_distill_stage, installed
 
 STAGE = """
-import os
+import os, time
 from distill_cli.errors import ArtifactError, DataError, GateFailed, Interrupted
 def main(config, output):
     if config.seed == 1:
@@ -21,6 +22,8 @@ def main(config, output):
         raise Interrupted(143)
     if config.seed == 7:
         os._exit(9)
+    if config.seed == 8:
+        time.sleep(20)
     (output / "result.json").write_text('{"stage": "gen-soft-labels"}')
     if config.seed == 5:
         raise GateFailed("made, but too bad")
@@ -87,8 +90,9 @@ def test_a_job_that_fails_after_its_result_is_one_job_that_failed(tmp_path, envi
 
 
 def test_a_job_that_is_killed_leaves_a_record_and_is_no_success(tmp_path, environment):
-    ended = installed("distill", "-m", "seed=7,8", *LAUNCHERS["joblib"], cwd=tmp_path, **environment)
+    ended = installed("distill", "-m", "seed=7,8,10,11", *LAUNCHERS["joblib"], cwd=tmp_path, **environment)
     assert ended.code == 6
+    assert re.search(r"\n4 jobs: 0 done, (1 failed, 3|2 failed, 2) not started \(", ended.err), ended.err
     assert "a parallel job was killed" in ended.err.splitlines()[-1]
     assert "Traceback" not in ended.err
     (record,) = tmp_path.glob("outputs/distill/sweep_*/0/error.json")

@@ -8,7 +8,7 @@ import types
 import pytest
 from command import within
 
-from distill_cli.errors import ArtifactError, DataError
+from distill_cli.errors import ArtifactError, DataError, GateFailed
 
 
 @pytest.fixture
@@ -20,6 +20,8 @@ def reported(monkeypatch):
         if config.seed == 1:
             raise DataError("seed 1 is unlucky")
         (output / "result.json").write_text(json.dumps({"stage": "distill", "seed": config.seed}))
+        if config.seed == 99:
+            raise GateFailed("made, but too bad")
 
     def report_sweep(directory, results):
         asked.append((str(directory), [result["seed"] for result in results]))
@@ -45,6 +47,17 @@ def test_the_table_is_of_the_jobs_that_are_done_in_their_order(reported, capsys)
     assert ended.err.splitlines()[-2:] == [
         "12 jobs: 11 done, 1 failed (here)",
         "distill: error: #1 seed=1: seed 1 is unlucky",
+    ]
+
+
+def test_a_student_that_missed_its_gate_is_in_it_and_has_failed(reported, capsys):
+    ended = within(capsys, "-m", "hydra.sweep.dir=here", "seed=0,99,1")
+    assert reported == [("here", [0, 99])]
+    assert ended.code == 3
+    assert ended.err.splitlines()[-3:] == [
+        "3 jobs: 1 done, 2 failed (here)",
+        "distill: error: #1 seed=99: made, but too bad",
+        "distill: error: #2 seed=1: seed 1 is unlucky",
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from command import within
 
-from distill_cli.errors import DataError
+from distill_cli.errors import DataError, GateFailed
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
 pytestmark = pytest.mark.filterwarnings("ignore:.*declarative_base:DeprecationWarning")  # optuna 2's, unseen
@@ -26,7 +26,12 @@ def tried(monkeypatch):
         if config.temperature > 16:
             raise DataError("too hot")
         (output / "result.json").write_text('{"stage": "gen-soft-labels"}')
-        return 1 - abs(config.temperature - 8) / 20
+        accuracy = 1 - abs(config.temperature - 8) / 20
+        if config.alpha == 0.5:
+            missed = GateFailed("made, but too bad")
+            missed.accuracy = accuracy
+            raise missed
+        return accuracy
 
     module.main = main
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -121,3 +126,30 @@ def test_a_verb_without_a_validation_accuracy_says_so(monkeypatch, capsys):
     assert ended.err.splitlines()[-1] == (
         "distill: error: a search needs the validation accuracy, and this command has none to give"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["temperature=interval(2,1)"], "temperature=interval(2,1): an interval goes from a smaller number"),
+        (["temperature=tag(log,interval(0,2))"], "an interval on a log scale starts above 0"),
+        (["temperature=choice(2,2)"], "temperature=2 is there more than once"),
+        (["temperature=range(5,1)"], "the search cannot start: "),
+        (["temperature=1,2", "hydra.sweeper.direction=minimze"], "must be maximize or minimize"),
+        (
+            ["temperature=1,2", "hydra.sweeper.study_name=x", "hydra.sweeper.storage=sqlite:////nope/x.db"],
+            "hydra.sweeper.storage=sqlite:////nope/x.db: cannot be opened; unable to open",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_search_that_cannot_start_is_one_line_and_starts_no_job(tried, capsys, words, complaint):
+    ended = within(capsys, *SEARCH, *words)
+    assert ended.code == 2 and complaint in ended.line and tried == []
+
+
+def test_a_trial_that_missed_its_gate_counts_with_its_accuracy(tried, capsys):
+    ended = within(capsys, *SEARCH, "temperature=choice(4,8)", "alpha=0.5", "hydra.sweeper.n_trials=6")
+    assert ended.code == 3 and {4, 8} == set(tried)
+    assert best()["best_params"] == {"temperature": 8} and best()["best_value"] == 1
+    assert "6 jobs: 0 done, 6 failed (here)" in ended.err

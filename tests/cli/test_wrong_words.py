@@ -65,7 +65,7 @@ MISTAKES = {
     # sweeps
     "-m": "-m has nothing to sweep; give a setting several values, such as temperature=1,2,4,8, or leave out -m",
     "-m temperature=4": "-m has nothing to sweep",
-    "-m +sweep=temperature temperature=4": "-m has nothing to sweep",
+    "-m +sweep=temperature temperature=4": "such as temperature=1,2,4,8,20, or leave out -m",
     "-m seed=0 seed=1 seed=2": "such as seed=0,1,2, or",
     "-m temperature=1,1": "temperature=1,1: temperature=1 is there more than once",
     "-m temperature=1,2,1.0": "temperature=1.0 is there more than once",
@@ -77,6 +77,8 @@ MISTAKES = {
     "-m temperature=1, 2": "'temperature=1,' ends with a comma; several values have no spaces between them",
     "-m temperature=1, alpha=0.5": "'temperature=1,' ends with a comma",
     "-m temperature=1;2": "is not KEY=VALUE",
+    "-m temperature=4,-1,2": "temperature=-1: must be above 0 (1 to 20 is usual)",
+    "-m seed=0,1 hydra.sweeper.max_batch_size=0": "hydra.sweeper.max_batch_size=0: must be at least 1",
     "-m temperature=interval(1,20)": "a range to search needs hydra/sweeper=optuna",
     "-m hydra/launcher=joblib hydra.launcher.n_jobs=0 seed=0,1": "hydra.launcher.n_jobs=0: must be at least 1",
     # searches

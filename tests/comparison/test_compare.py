@@ -55,6 +55,15 @@ def test_wrong_words_are_one_line_and_code_2(words, complaint):
     assert done.exit_code == 2 and complaint in line_of(done)
 
 
+def test_an_output_that_can_be_no_directory_is_one_line_before_the_table(shelf):
+    shelf.student((0.9, 0.9))
+    Path("log").write_text("")
+    for output in ("log", "log/below", "/proc/below"):
+        done = compare("artifacts", "--output", output)
+        assert done.exit_code == 2 and done.stdout == ""
+        assert line_of(done).startswith(f"distill: error: --output {output}: ")
+
+
 def test_students_of_different_data_sets_are_one_line_and_code_2(shelf, tmp_path):
     one = shelf.student((0.9, 0.9))
     other = type(shelf)(tmp_path / "other", data="mnist").student((0.9, 0.9))

@@ -28,6 +28,17 @@ def test_a_sweep_ends_with_its_table_and_three_files(shelf, tmp_path, capsys):
     assert written(tmp_path) == FILES
 
 
+def test_where_a_baseline_is_best_or_reports_are_there_no_report_is_suggested(shelf, tmp_path, capsys):
+    student, baseline = (
+        shelf.grid(temperatures=(1,), alphas=(0.5,), seeds=(0,))[0],
+        shelf.student((0.99, 0.9)),
+    )
+    made = results(shelf, tmp_path, [student, baseline])
+    report_sweep(tmp_path / "sweep", made)
+    report_sweep(tmp_path / "sweep", [{**made[0], "stage": "run", "inputs": {"distill": student.key}}])
+    assert "next:" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("stage", ["run", "evaluate"])
 def test_sweeps_of_run_and_evaluate_are_about_their_students(shelf, tmp_path, capsys, stage):
     students = shelf.grid()

@@ -5,15 +5,19 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from pages import SVG, Page, told
 from shelf import SHIFT
 
+from distill_cli.comparison.dots import draw_references, label
 from distill_cli.comparison.layout import layout_of
+from distill_cli.comparison.measures import Measure
 from distill_cli.comparison.page import page
 from distill_cli.comparison.spreadsheet import spreadsheet
 from distill_cli.comparison.text import headings, markdown
+from distill_cli.pages.charts import axes_of, drawing
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -159,6 +163,40 @@ def test_where_nothing_numeric_differs_there_is_a_dot_a_setting(shelf, compared)
     assert layout_of(table) is None
     title, description = told(Page(page(table, "x")).charts()[0])
     assert title == "Validation accuracy by setting" and "baseline, student mlp_8: 90.00%." in description
+
+
+def test_dots_of_long_settings_have_labels_that_differ(shelf, compared):
+    labels = shelf.labels(shelf.teacher())
+    views = [{**SHIFT, "odd": f"one that is rather long, and {end}" * 2} for end in ("ends", "goes on")]
+    models = ("mlp_8", "mlp_24", "cnn_tiny")
+    places = [shelf.student((0.9, 0.9), labels, model=m, views=v) for m in models for v in views]
+    table = compared(*places)
+    told = [label(table, row) for row in table.rows]
+    assert len(set(told)) == 6 and told[0].startswith("#1 mlp_8 · one that") and told[0].endswith(" …")
+    assert {text.count("\n") for text in told} == {1}
+    unranked = [label(table, replace(row, rank=None)) for row in table.rows]
+    assert len(set(unranked)) == 6 and not [text for text in unranked if "…" in text]
+
+
+def test_a_dot_has_its_own_baseline_at_its_height_and_one_that_all_share_is_a_line(shelf, compared):
+    labels = shelf.labels(shelf.teacher())
+    models = {"mlp_8": 0.7, "mlp_24": 0.75}
+    places = [shelf.student((0.9, 0.9), labels, model=model) for model in models]
+    for model, top1 in models.items():
+        shelf.student((top1, top1), model=model)
+    with drawing():
+        _, (axes,) = axes_of()
+        draw_references(axes, Measure("validation"), compared(*places).rows)
+    (ticks,), (line,) = axes.collections, axes.get_lines()
+    assert [sorted(segment[:, 0]) for segment in ticks.get_segments()] == [[70, 70], [75, 75]]
+    assert [segment[:, 1].mean() for segment in ticks.get_segments()] == [0, 1]
+    assert line.get_label() == "teacher" and list(line.get_ydata()) == [0, 1]
+
+
+def test_one_seed_has_no_error_bar(shelf, compared):
+    students = shelf.grid(seeds=(0, 1))
+    one, two = (page(compared(*some), "x").count("<use") for some in (students[::2], students))
+    assert two - one > 12  # two caps for each of 4 points in 2 charts, but for a tick or two of an axis
 
 
 def test_sizes_have_a_front_and_one_size_has_none(shelf, compared, table):

@@ -3,10 +3,12 @@
 import os
 
 import pytest
-from shelf import Shelf
+from pages import Page
+from shelf import SHIFT, Shelf
 
 from distill_cli.comparison import load_students, tabulate
-from distill_cli.comparison.text import cells, headings
+from distill_cli.comparison.page import page
+from distill_cli.comparison.text import cells, headings, markdown
 
 
 def references(table) -> list[tuple[str, int]]:
@@ -39,6 +41,34 @@ def test_the_gain_is_paired_by_seed_and_the_gap_is_what_lies_up_to_the_teacher(s
     assert (row.gain.mean, row.gain.n) == (pytest.approx(0.035), 2)
     assert row.gain.std == pytest.approx(0.01 / 2**0.5)
     assert row.gap_closed == pytest.approx(0.035 / (0.95 - 0.85))
+
+
+def test_a_gain_of_fewer_seeds_than_its_row_says_of_how_many(shelf, compared):
+    labels = shelf.labels(shelf.teacher((0.99, 0.95)))
+    shelf.student((0.8, 0.80))
+    students = [shelf.student((0.9, 0.83), labels, seed=seed) for seed in (0, 1)]
+    table = compared(*students)
+    assert "+3.00 (n = 1)" in cells(table, table.rows[0]) and "| +3.00 (n = 1) |" in markdown(table, "x")
+    text = Page(page(table, "x")).text
+    assert "points over its baseline on test (n = 1)" in text and "teacher closed (n = 1)" in text
+    shelf.student((0.8, 0.80), seed=1)
+    table = compared(*students)
+    assert "(n = 1)" not in Page(page(table, "x")).text
+
+
+def test_baselines_beyond_the_commands_that_are_shown_are_counted(shelf, compared):
+    labels = shelf.labels(shelf.teacher())
+    views = [{**SHIFT, "count": count} for count in (1, 2, 4, 8, 16)]
+    table = compared(*(shelf.student((0.9, 0.9), labels, views=each) for each in views))
+    assert len([note for note in table.notes if note.startswith("No baseline of")]) == 3
+    assert "And 2 more settings have none." in table.notes
+
+
+@pytest.mark.parametrize(("of_teachers", "advice"), [(True, "teacher.seed=0,1,2."), (False, " seed=0,1,2.")])
+def test_one_seed_each_is_told_how_to_get_more(shelf, compared, of_teachers, advice):
+    make = shelf.teacher if of_teachers else shelf.student
+    (note,) = [note for note in compared(make((0.9, 0.9))).notes if note.startswith("One seed each")]
+    assert note.endswith(advice)
 
 
 def test_no_gap_is_closed_where_the_teacher_is_no_better(shelf, compared):

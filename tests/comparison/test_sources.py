@@ -62,6 +62,31 @@ def test_a_sweeps_directory_is_what_its_jobs_made_and_says_which_failed(shelf, p
     assert names("sweep/*") == [one.name, two.name]
 
 
+def test_a_student_that_missed_its_gate_is_not_left_out(shelf, pair, tmp_path, capsys):
+    shelf.result(tmp_path / "sweep" / "0", pair[0])
+    (tmp_path / "sweep" / "0" / "error.json").write_text(json.dumps({"message": "gates.min_top1: failed"}))
+    assert names("sweep") == [pair[0].name] and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": 5},
+        {"key": ""},
+        {"artifact": ""},
+        {"artifact": None},
+        {"stage": ["distill"]},
+        {"command": 5},
+        {"stage": "evaluate", "inputs": {"distill": None}},
+    ],
+    ids=str,
+)
+def test_a_result_with_other_things_in_it_is_none_of_a_command(shelf, pair, tmp_path, changed):
+    shelf.result(tmp_path / "job", pair[0], **changed)
+    with pytest.raises(ArtifactError, match=r"^job/result.json is no result of a command$"):
+        names("job")
+
+
 def test_results_that_moved_are_found_by_their_keys_in_another_root(shelf, pair, tmp_path):
     one, two, report = pair
     shelf.result(tmp_path / "job", one)
@@ -99,6 +124,7 @@ def test_a_command_in_the_result_serves_where_the_build_kept_none(shelf, tmp_pat
         ("empty", "there is no student in empty"),
         ("notes.txt", "neither a result.json nor a report.json"),
         ("notes.json", "neither a result.json nor a report.json"),
+        ("nameless.json", "neither a result.json nor a report.json"),
         ("broken.json", "is corrupt: not JSON; name another file"),
     ],
 )
@@ -106,6 +132,7 @@ def test_what_is_no_artefact_is_refused_in_a_line(tmp_path, path, complaint):
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "notes.json").write_text('{"a": 1}')
+    (tmp_path / "nameless.json").write_text('{"models": {"student": {"artifact": null}}}')
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ArtifactError, match=complaint):
         names(path)
