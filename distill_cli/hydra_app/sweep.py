@@ -23,6 +23,7 @@ from distill_cli.config.overrides import as_typed
 from distill_cli.errors import ConfigError
 from distill_cli.hydra_app import search
 from distill_cli.hydra_app.launchers import JOBLIB
+from distill_cli.hydra_app.locks import check_locks
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
@@ -35,8 +36,9 @@ class Sweep:
     @classmethod
     def of(cls, config: DictConfig) -> Sweep:
         params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
-        assert isinstance(params, dict)
-        words = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+        task = OmegaConf.to_container(config.hydra.overrides.task)  # its `${seed}` is that of each job
+        assert isinstance(params, dict) and isinstance(task, list)
+        words = [*(f"{key!s}={value}" for key, value in params.items()), *task]
         return cls(config, words)
 
     @property
@@ -119,6 +121,7 @@ class Sweep:
                 del composed["hydra"]
             with suppress(InterpolationResolutionError):
                 OmegaConf.to_object(composed)
+        check_locks(self.config, jobs, self.swept)
 
     def _check_search(self) -> None:
         search.check(self.sweeper)

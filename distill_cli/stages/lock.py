@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from distill_cli.artifacts.lockfile import DEFAULT, Lock, Pinned
-from distill_cli.errors import ArtifactError, ConfigError
+from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.runtime.environment import describe_environment
@@ -26,10 +26,6 @@ OF_THIS_MACHINE = ("paths.", "lock=")  # words that mean nothing elsewhere
 
 def main(config: DictConfig, output: Path) -> None:
     session = Session.of(config, is_held=False)
-    if session.in_sweep and not OmegaConf.is_interpolation(config, "lock"):
-        raise ConfigError(
-            "a sweep would write one lock over the other; name one for each job, such as 'lock=locks/${seed}.json'"
-        )
     result = run(session)
     session.write_result(output, result.document())
     session.suggest("run", f"lock={result.more['lock']}")

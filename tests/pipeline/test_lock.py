@@ -374,10 +374,26 @@ def test_what_is_not_built_yet_is_named_with_the_command_that_makes_it(locked, a
 def test_jobs_of_a_sweep_do_not_write_one_lock_over_the_other(a_copy, say_distill):
     sweep = ("-m", "evaluate.pictures=12,13")
     code, said = say_distill(a_copy, "lock", *QUICK, *sweep)
-    assert code == 2 and "such as 'lock=locks/${seed}.json'" in said
+    assert (code, said) == (
+        2,
+        f"distill: error: lock={LOCK}: jobs #0 and #1 would write one lock over the other; "
+        "name one for each job, such as 'lock=locks/${evaluate.pictures}.json'\n",
+    )
+    also = ("seed=0,1", "lock=locks/../locks/${seed}.json")
+    code, said = say_distill(a_copy, "lock", *QUICK, *sweep, *also)
+    assert code == 2 and said.count("\n") == 1 and "jobs #0 and #2" in said
+    assert "such as 'lock=locks/${evaluate.pictures}-${seed}.json'" in said
+    code, said = say_distill(a_copy, "lock", *QUICK, "-m", "student=mlp,mlp_24")
+    assert code == 2 and "such as 'lock=locks/${hydra:job.num}.json'" in said
+    assert not (a_copy / "locks").exists()
     code, said = say_distill(a_copy, "lock", *QUICK, *sweep, "lock=locks/${evaluate.pictures}.json")
     assert code == 0, said
     assert sorted(path.name for path in a_copy.glob("locks/*")) == ["12.json", "13.json"]
+    for own in ("locks/${hydra:job.num}.json", "${hydra:runtime.output_dir}/own.json"):
+        code, said = say_distill(a_copy, "lock", *QUICK, *sweep, f"lock={own}", "hydra.sweep.dir=swept")
+        assert code == 0, said
+    assert {path.name for path in a_copy.glob("locks/*")} >= {"0.json", "1.json"}
+    assert len(list(a_copy.glob("swept/*/own.json"))) == 2
 
 
 def test_a_directory_is_no_name_for_a_lock(a_copy, say_distill):
