@@ -1,4 +1,5 @@
-"""What jobs leave in their output directories: `result.json` of what was made, `error.json` of a failure.
+"""What jobs leave in their output directories: `result.json` of what was made, `error.json` of a failure, and
+`junit.xml` of what the gates said.
 
 A job can leave both: one whose gate was missed has failed, and its student is complete.
 """
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-RESULT, ERROR = "result.json", "error.json"
+RESULT, ERROR, JUNIT = "result.json", "error.json", "junit.xml"
 
 
 @dataclass(frozen=True)

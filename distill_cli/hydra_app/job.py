@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from distill_cli.artifacts.files import write_bytes, write_json
-from distill_cli.artifacts.records import ERROR, RESULT
+from distill_cli.artifacts.records import ERROR, JUNIT, RESULT
 from distill_cli.config.overrides import as_typed
 from distill_cli.errors import GateFailed, Interrupted
 from distill_cli.hydra_app.launchers import is_parallel
@@ -28,6 +28,12 @@ from distill_cli.runtime.console import complain, numbered, say
 from distill_cli.runtime.shared import shared
 
 TRACEBACK = "traceback.txt"
+
+
+def forget(output: Path) -> None:
+    """Remove what an earlier run left in the same directory: one that fails must not show it."""
+    for name in (RESULT, JUNIT, TRACEBACK):
+        (output / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,7 @@ class _Job:
         return cls(Path(hydra.runtime.output_dir), overrides, number, is_parallel(hydra.launcher))
 
     def begin(self) -> None:
-        for name in (RESULT, TRACEBACK):  # of an earlier run in the same directory
-            (self.output / name).unlink(missing_ok=True)
+        forget(self.output)
         self.record(Verdict(1, "did not come to its end: still running, or killed"))
 
     def end(self) -> None:

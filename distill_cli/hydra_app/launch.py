@@ -14,7 +14,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import hydra
@@ -27,7 +28,7 @@ from distill_cli.hydra_app.arguments import Arguments
 from distill_cli.hydra_app.callbacks import JobsFailed, Outcome
 from distill_cli.hydra_app.complaints import explain, explain_grammar, unknown_key
 from distill_cli.hydra_app.composition import PRIMARY, VERSION_BASE, config_dir, user_config
-from distill_cli.hydra_app.job import Task
+from distill_cli.hydra_app.job import Task, forget
 from distill_cli.hydra_app.recomposition import composing_once
 from distill_cli.hydra_app.verdict import is_lost_job, judge
 from distill_cli.runtime.console import complain, discard, say
@@ -60,6 +61,7 @@ def _launch(task: Task, arguments: Arguments) -> None:
     """Raises `ConfigError` for whatever Hydra and OmegaConf complain about."""
     overrides = [as_hydra(override) for override in arguments.overrides]
     if arguments.bare:
+        _forget_earlier(arguments)
         raise ConfigError(_explain_bare(arguments))
     argv = [f"distill {task.verb}", *arguments.flags, f"hydra.job.name={task.verb}", *overrides]
     main = hydra.main(str(config_dir()), PRIMARY, VERSION_BASE)(task)
@@ -79,7 +81,18 @@ def _launch(task: Task, arguments: Arguments) -> None:
         complaint = explain(error, overrides)
         if complaint is None:
             raise
+        _forget_earlier(arguments)
         raise ConfigError(complaint) from error
+
+
+def _forget_earlier(arguments: Arguments) -> None:
+    """A run that fails before it begins leaves no results of another one where its own were to be."""
+    directories = [
+        word.partition("=")[2] for word in arguments.overrides if word.startswith("hydra.run.dir=")
+    ]
+    if directories and not arguments.flags:  # which ask for a sweep, or for no run at all
+        with suppress(OSError):
+            forget(Path(directories[-1]))
 
 
 def _explain_bare(arguments: Arguments) -> str:

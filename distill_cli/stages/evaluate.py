@@ -29,7 +29,6 @@ WHERE_FILES_GO = {"paths.artifacts", "paths.outputs"}
 
 
 def main(config: DictConfig, output: Path) -> float | None:
-    gates.forget(output)
     session = Session.of(config)
     result = run(session)
     gates.publish(session, output, result)

@@ -10,6 +10,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 
 from distill_cli.artifacts.files import make_directory, write_bytes
+from distill_cli.artifacts.records import JUNIT
 from distill_cli.errors import GateFailed
 from distill_cli.evaluation import github
 from distill_cli.evaluation.gates import NO_BASELINE, Verdict, hold, judge, lines
@@ -20,14 +21,8 @@ from distill_cli.runtime.console import say
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 
-JUNIT = "junit.xml"
 PAGE = "report.md"
 NOT_OF_A_JOB = ("gates.", "paths.", "hydra.")  # overrides that tell no job of a sweep from another
-
-
-def forget(output: Path) -> None:
-    """Remove the verdicts of an earlier run in the same directory: a run that fails early must not show them."""
-    (output / JUNIT).unlink(missing_ok=True)
 
 
 def reference_of(plan: Plan) -> Reference | None:

@@ -13,7 +13,6 @@ from distill_cli.stages.session import Session
 
 
 def main(config: DictConfig, output: Path) -> float | None:
-    gates.forget(output)
     session, started = Session.of(config), time.monotonic()
     gates.reference_of(session.plan)  # found fit before anything is made
     if not session.plan.teacher.is_complete() or not session.plan.student.is_complete():

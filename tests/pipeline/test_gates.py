@@ -121,6 +121,18 @@ def test_a_run_that_is_refused_leaves_no_verdicts_of_an_earlier_one(here, typed)
     assert not (here / "ci/junit.xml").exists()
 
 
+@pytest.mark.parametrize("word", ["gates.foo=1", "data=nope", "seed=[", "seed"])
+def test_a_run_that_cannot_be_composed_leaves_no_results_of_an_earlier_one(here, typed, word):
+    """Nor does a look at its config remove any."""
+    (here / "ci").mkdir()
+    for name in ("junit.xml", "result.json"):
+        (here / "ci" / name).write_text("of an earlier run")
+    assert typed("evaluate", "--cfg", "job", word, CI)[0] == 2
+    assert len(list((here / "ci").iterdir())) == 2
+    assert typed("evaluate", word, CI)[0] == 2
+    assert not list((here / "ci").iterdir())
+
+
 @pytest.mark.parametrize("value", ["91", "91%", '"0,91"'])
 def test_an_impossible_threshold_is_exit_code_2_and_one_line(here, typed, value):
     code, _, err = typed("run", f"gates.min_top1={value}", "paths.artifacts=elsewhere")
