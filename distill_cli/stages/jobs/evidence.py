@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -31,17 +31,13 @@ from distill_cli.evaluation.remedies import moves, remedies
 from distill_cli.losses.kd import softened_kl
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.soften import soften
-from distill_cli.models.penultimate import Penultimate
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.runtime.device import Runtime
 from distill_cli.schedules import values_of
-from distill_cli.soft_labels.encodings import open_encoding
-from distill_cli.soft_labels.reader import LabelReader
 from distill_cli.stages.jobs.train import HISTORY
-from distill_cli.stages.jobs.workplace import clean_loader, trained_model
+from distill_cli.stages.jobs.workplace import clean_loader, teacher_source
 from distill_cli.training.objectives import CrossEntropy, SoftLoss
-from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
 
 Figures = dict[str, Any]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -113,7 +109,7 @@ def _fall(plan: Plan) -> float | None:
 def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -> _Taught:
     """Raises `ArtifactError` where the soft labels are gone or damaged."""
     config = plan.config
-    teacher, soft = _teacher_source(plan, runtime), instantiate(config.loss)
+    teacher, soft = teacher_source(plan, runtime.device, views=1), instantiate(config.loss)
     temperatures = values_of(instantiate(config.temperature_schedule))
     taught = _Taught(
         min(temperatures), fmean(temperatures), max(temperatures), math.log(len(plan.data.classes))
@@ -146,19 +142,6 @@ def _views(plan: Plan, runtime: Runtime, index: Integers) -> Iterator[Batch]:
         config.student.batch_size / config.student.accumulation
     )  # as much as training had room for
     return loader.view(index, np.zeros_like(index), part)
-
-
-def _teacher_source(plan: Plan, runtime: Runtime) -> TeacherSource:
-    config, spec = plan.config, plan.config.soft_labels
-    if plan.teacher_is_online:
-        teacher, its_own = trained_model(plan, config.teacher.model, plan.teacher, config.student.batch_size)
-        return OnlineTeacher(teacher, its_own, Penultimate(teacher) if spec["embedding"] else None)
-    encoding = open_encoding(spec, len(plan.data.classes))
-    first_view = replace(plan.labels, views=1)
-    resident = str(spec["resident"]).lower()
-    return CachedTeacher(
-        LabelReader(first_view, encoding, runtime.device, resident, config.trainer.resident_bytes)
-    )
 
 
 @dataclass

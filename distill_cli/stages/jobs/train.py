@@ -17,14 +17,11 @@ from distill_cli.data.loader import Loader
 from distill_cli.evaluation.metrics import predict_all, scores
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.cost import count_parameters
-from distill_cli.models.penultimate import Penultimate
 from distill_cli.models.weights import load_weights, weights_bytes
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, track
 from distill_cli.runtime.device import Runtime
 from distill_cli.runtime.signals import graceful
-from distill_cli.soft_labels.encodings import open_encoding
-from distill_cli.soft_labels.reader import LabelReader
 from distill_cli.stages.ensure import Built
 from distill_cli.stages.jobs.rehearse import rehearse_loss
 from distill_cli.stages.jobs.workplace import (
@@ -33,13 +30,12 @@ from distill_cli.stages.jobs.workplace import (
     new_model,
     open_runtime,
     runtime_for,
+    teacher_source,
     train_loader,
-    trained_model,
     training_runtime,
 )
 from distill_cli.training.loop import OnEpoch, Record, Trainer, TrainingRun, unfollowed
 from distill_cli.training.objectives import CrossEntropy, Distillation, Objective
-from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
 from distill_cli.training.unseen_taps import zero_unseen_taps
 
 HISTORY = "history.json"  # one record an epoch
@@ -63,7 +59,7 @@ def train_student(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     objective = Distillation(
         hard=CrossEntropy(config.student.label_smoothing),
         soft=instantiate(config.loss),
-        teacher=_teacher_source(plan),
+        teacher=teacher_source(plan, open_runtime(plan).device),
         temperature=instantiate(config.temperature_schedule),
         alpha=instantiate(config.alpha_schedule),
     )
@@ -77,17 +73,6 @@ def import_teacher(plan: Plan) -> Built:
     load_weights(model, Path(str(config.checkpoint)))
     runtime = runtime_for(plan, model, plan.config.evaluate.batch_size)
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
-
-
-def _teacher_source(plan: Plan) -> TeacherSource:
-    config, spec = plan.config, plan.config.soft_labels
-    if plan.teacher_is_online:
-        teacher, runtime = trained_model(plan, config.teacher.model, plan.teacher, config.student.batch_size)
-        return OnlineTeacher(teacher, runtime, Penultimate(teacher) if spec["embedding"] else None)
-    encoding, device = open_encoding(spec, len(plan.data.classes)), open_runtime(plan).device
-    resident = str(spec["resident"]).lower()
-    reader = LabelReader(plan.labels, encoding, device, resident, config.trainer.resident_bytes)
-    return CachedTeacher(reader)
 
 
 def _train(

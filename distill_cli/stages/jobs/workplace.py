@@ -19,10 +19,14 @@ from distill_cli.errors import ResourceError
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.build import build_model
 from distill_cli.models.cost import count_layers, count_macs
+from distill_cli.models.penultimate import Penultimate
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, Work, resolve
+from distill_cli.soft_labels.encodings import open_encoding
+from distill_cli.soft_labels.reader import LabelReader
 from distill_cli.training.loop import steps_per_epoch
+from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
 
 
 def open_runtime(plan: Plan, work: Work | None = None) -> Runtime:
@@ -60,6 +64,17 @@ def trained_model(
     runtime = runtime_for(plan, model, batch_size)
     load_weights(model, verified(place.directory, WEIGHTS))
     return runtime.place(model).eval(), runtime
+
+
+def teacher_source(plan: Plan, device: torch.device, views: int | None = None) -> TeacherSource:
+    """The teacher itself, or its rows; with `views` those of so many views of a sample alone."""
+    config, spec = plan.config, plan.config.soft_labels
+    if plan.teacher_is_online:
+        teacher, runtime = trained_model(plan, config.teacher.model, plan.teacher, config.student.batch_size)
+        return OnlineTeacher(teacher, runtime, Penultimate(teacher) if spec["embedding"] else None)
+    labels = plan.labels if views is None else replace(plan.labels, views=views)
+    encoding, resident = open_encoding(spec, len(plan.data.classes)), str(spec["resident"]).lower()
+    return CachedTeacher(LabelReader(labels, encoding, device, resident, config.trainer.resident_bytes))
 
 
 def train_loader(plan: Plan, views: Mapping[str, Any], runtime: Runtime) -> Loader:
