@@ -60,12 +60,12 @@ def label(table: Table, row: Row) -> str:
 
 
 def draw_references(axes: Axes, measure: Measure, rows: Sequence[Row]) -> None:
-    """A line through all rows where they share a reference, else a tick at the height of each."""
+    """A line through all rows where they share a reference, else a tick at the height of each that has one."""
     for name, style in REFERENCES:
-        known = [(place, measure.reference(name, row)) for place, row in enumerate(rows)]
+        known = [(n, measure.reference(name, row)) for n, row in enumerate(rows) if row.role == "student"]
         levels = [(place, 100 * level) for place, level in known if level is not None]
         drawn: dict[str, Any] = {"color": MUTED, "linestyle": style, "linewidth": 1.3, "label": name}
-        if len({level for _, level in levels}) == 1:
+        if len(levels) == len(known) and len({level for _, level in levels}) == 1:
             axes.axvline(levels[0][1], **drawn)
         elif levels:
             tops, bottoms = ([place + side for place, _ in levels] for side in (-TICK, TICK))

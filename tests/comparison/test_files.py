@@ -193,6 +193,16 @@ def test_a_dot_has_its_own_baseline_at_its_height_and_one_that_all_share_is_a_li
     assert line.get_label() == "teacher" and list(line.get_ydata()) == [0, 1]
 
 
+def test_a_baseline_that_some_settings_lack_is_no_line_through_all_of_them(shelf, compared):
+    labels = shelf.labels(shelf.teacher())
+    shelf.student((0.7, 0.7), model="mlp_8")
+    places = [shelf.student((0.9, 0.9), labels, model=model) for model in ("mlp_8", "mlp_24")]
+    with drawing():
+        _, (axes,) = axes_of()
+        draw_references(axes, Measure("validation"), compared(*places).rows)
+    assert len(axes.get_lines()) == 1 and len(axes.collections[0].get_segments()) == 1
+
+
 def test_one_seed_has_no_error_bar(shelf, compared):
     students = shelf.grid(seeds=(0, 1))
     one, two = (page(compared(*some), "x").count("<use") for some in (students[::2], students))
