@@ -73,6 +73,8 @@ class Destination:
                 work.rename(target)
             sync_directory(target.parent)
         finally:
+            if former.exists() and not target.exists():
+                former.rename(target)
             for leftover in (work, former):
                 shutil.rmtree(leftover, ignore_errors=True)
 
@@ -90,10 +92,7 @@ class Destination:
         """Raises `ConfigError` where a directory cannot be, or cannot be replaced."""
         for path in (self.directory, *self.directory.parents):
             if path.exists() and not path.is_dir():
-                where = f"export.output={self.directory}"
-                raise ConfigError(
-                    f"{where}{'' if path == self.directory else f': {path}'} is a file; name a directory"
-                )
+                raise ConfigError(f"export.output={self.directory}: {path} is a file; name a directory")
         if self.directory.is_mount():
             raise ConfigError(f"export.output={self.directory} is a mount point; name a directory in it")
         return not self.directory.is_dir() or not any(self.directory.iterdir())

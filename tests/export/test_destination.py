@@ -116,7 +116,7 @@ def test_what_came_into_the_place_meanwhile_is_left_alone():
 
 def test_a_file_is_no_directory():
     Path("out").write_text("")
-    with pytest.raises(ConfigError, match=r"export.output=out is a file") as raised:
+    with pytest.raises(ConfigError, match=r"export.output=out: out is a file") as raised:
         write()
     assert raised.value.exit_code == 2
 
@@ -156,3 +156,18 @@ def test_what_the_place_refuses_is_a_wrong_setting_and_what_the_disk_refuses_is_
     monkeypatch.setattr(Path, operation, refuse)
     with pytest.raises(kind, match="no"):
         write()
+
+
+def test_where_the_new_export_cannot_take_its_place_the_former_one_stays(monkeypatch):
+    write(content="former")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name.endswith(".work"):
+            raise OSError(errno.EIO, "no", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no"):
+        write(content="new")
+    assert Path("out/model").read_text() == "former" and list(Path().iterdir()) == [Path("out")]
