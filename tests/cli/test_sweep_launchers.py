@@ -6,7 +6,9 @@ import sys
 
 import pytest
 from command import Ended, fake_distill_stage, installed
+from omegaconf import OmegaConf
 
+from distill_cli.hydra_app import launchers
 from distill_cli.runtime.cores import SHARE, cores, hand_down, handed_down_no_longer
 
 AT_WORK = """
@@ -57,6 +59,15 @@ def test_two_jobs_on_two_cores_have_one_thread_each(tmp_path, monkeypatch, asked
     assert len({process for *_, process in found}) == 2
     if len(os.sched_getaffinity(0)) > 1:
         assert "2 jobs, 2 at a time, each on 1 of 2 cores" in ended.err
+
+
+@pytest.mark.parametrize("target", [launchers.JOBLIB, launchers.ALL_AT_ONCE])
+def test_jobs_of_which_only_the_sweeper_knows_how_many_share_the_cores_too(monkeypatch, target):
+    monkeypatch.setattr(launchers, "cores", lambda: 4)
+    launcher = OmegaConf.create({"_target_": target, "n_jobs": -1})
+    with handed_down_no_longer():
+        words = launchers.share_machine(launcher, jobs=0, batch=0)
+    assert words == "4 at a time, each on 1 of 4 cores"
 
 
 def test_every_line_of_a_job_has_its_number_and_there_is_no_bar(tmp_path):

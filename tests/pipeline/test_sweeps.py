@@ -187,3 +187,14 @@ def test_a_failing_job_does_not_stop_the_others_and_decides_the_exit_code(tmp_pa
     assert done.returncode == 0, done.stderr
     assert failed.returncode == 4 and "2 jobs: 1 done, 1 failed" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_a_search_ranks_students_that_missed_their_gate_and_knows_how_good_they_are(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=here")
+    gates = ("gates.max_params=1", "evaluate.latency=false")
+    done = distill("run", *search, "seed=choice(0,1)", *gates, *QUICK, cwd=tmp_path)
+    assert done.returncode == 3 and "2 jobs: 0 done, 2 failed (here)" in done.stderr, done.stderr
+    students = (tmp_path / "here" / "sweep.csv").read_text().count(",student,")
+    assert students == len(list(tmp_path.glob("artifacts/students/*-kd-*/artifact.json"))) > 0
+    assert "best_value: 0." in (tmp_path / "here" / "optimization_results.yaml").read_text()
