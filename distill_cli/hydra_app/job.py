@@ -24,6 +24,7 @@ from distill_cli.config.overrides import as_typed
 from distill_cli.errors import GateFailed, Interrupted
 from distill_cli.hydra_app.launchers import is_parallel
 from distill_cli.hydra_app.verdict import Verdict, describe, is_out_of_memory, judge
+from distill_cli.runtime.addresses import without_secrets
 from distill_cli.runtime.console import complain, numbered, say
 from distill_cli.runtime.shared import shared
 
@@ -91,14 +92,15 @@ class Task:
 @dataclass(frozen=True)
 class _Job:
     output: Path
-    overrides: list[str]  # as typed
+    overrides: list[str]  # as typed, but for passwords
     number: int | None  # within a sweep
     has_company: bool  # of jobs that write to the same terminal
 
     @classmethod
     def current(cls) -> _Job:
         hydra = HydraConfig.get()
-        overrides = [as_typed(str(o)) for o in OmegaConf.to_container(hydra.overrides.task) or []]
+        typed = (as_typed(str(o)) for o in OmegaConf.to_container(hydra.overrides.task) or [])
+        overrides = [without_secrets(override) for override in typed]
         number = hydra.job.num if hydra.mode == RunMode.MULTIRUN else None
         return cls(Path(hydra.runtime.output_dir), overrides, number, is_parallel(hydra.launcher))
 

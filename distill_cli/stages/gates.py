@@ -17,12 +17,13 @@ from distill_cli.evaluation.gates import NO_BASELINE, Verdict, hold, judge, line
 from distill_cli.evaluation.junit import junit
 from distill_cli.evaluation.reference import MeasuredOn, Reference
 from distill_cli.plan import Plan
+from distill_cli.runtime.addresses import without_secrets
 from distill_cli.runtime.console import say
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 
 PAGE = "report.md"
-NOT_OF_A_JOB = ("gates.", "paths.", "hydra.")  # overrides that tell no job of a sweep from another
+NOT_OF_A_JOB = ("gates", "paths", "hydra", "logger")  # sections that tell no job of a sweep from another
 
 
 def reference_of(plan: Plan) -> Reference | None:
@@ -95,7 +96,7 @@ def _worth_annotating(session: Session, verdicts: list[Verdict]) -> list[Verdict
 def _summary(session: Session, result: StageResult, verdicts: list[Verdict]) -> str:
     """The whole report, its gates first; a line for a job of a sweep."""
     if session.in_sweep:
-        told = [word for word in session.words if "=" in word and not word.startswith(NOT_OF_A_JOB)]
+        told = [without_secrets(word) for word in session.without(*NOT_OF_A_JOB).words if "=" in word]
         job = " ".join([f"#{HydraConfig.get().job.num}", *told])
         return github.sweep_entry(verdicts, job, result.more["models"]["student"]["top1"])
     title, _, rest = (result.place.directory / PAGE).read_text(encoding="utf-8").partition("\n")

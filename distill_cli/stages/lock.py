@@ -52,7 +52,7 @@ def lock_of(session: Session) -> Lock:
         artifacts=artifacts,
         choices=session.choices,
         versions=describe_environment(),
-        command=_portable(session).command("lock"),
+        command=_portable(session).recipe("lock"),
     )
 
 
