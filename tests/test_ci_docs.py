@@ -31,6 +31,8 @@ OF_GITHUB = {
     "actions/upload-artifact@v4",
 }
 
+OF_OUR_OWN = ("GITHUB_", "DISTILL_", "MAKE", "MFLAGS")  # settings of this run, maybe of a `make test`
+
 
 @dataclass
 class Project:
@@ -49,9 +51,7 @@ class Project:
         """The exit code of a step, run as GitHub and GitLab run it. Nothing is installed: it is."""
         if script.startswith("pip install "):
             return 0
-        ours = {
-            key: value for key, value in os.environ.items() if not key.startswith(("GITHUB_", "DISTILL_"))
-        }
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(OF_OUR_OWN)}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", script],
