@@ -40,12 +40,12 @@ def _gain(report: Mapping[str, Any]) -> Card | None:
 
 
 def _gap(report: Mapping[str, Any]) -> Card | None:
+    """Nothing where student and baseline may be equally good: then none may be closed."""
     closed = report["comparison"]["gap_closed"]
-    if closed is None:
+    if closed is None or is_within_noise(report):
         return None
     alone, theirs = (report["models"][role]["top1"] for role in ("baseline", "teacher"))
-    note = f"{_verdict(report)}from {alone:.2%} to {theirs:.2%}"
-    return Card(f"{closed:.0%}", "of the gap to the teacher closed", note)
+    return Card(f"{closed:.0%}", "of the gap to the teacher closed", f"from {alone:.2%} to {theirs:.2%}")
 
 
 def _verdict(report: Mapping[str, Any]) -> str:

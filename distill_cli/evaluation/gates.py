@@ -12,6 +12,7 @@ from typing import Any
 from distill_cli.config.schema import Gates
 from distill_cli.errors import GateFailed
 from distill_cli.evaluation.reference import Reference
+from distill_cli.evaluation.report import is_within_noise
 
 # What each gate looks at: a section of the report and a figure in it.
 FIGURES = {
@@ -27,6 +28,7 @@ FIGURES = {
 REFERENCE = "reference"
 NO_SAMPLES = "there are no test samples"
 NO_BASELINE = "there is no baseline; distill run trains it"
+AGAINST_BASELINE = ("min_gain", "min_gap_closed")  # these do not ask whether it is more than chance
 ROUNDING = 1e-9  # 0.93 - 0.90 is a little less than 0.03
 
 
@@ -92,7 +94,10 @@ def _verdict(gate: str, threshold: float, report: Mapping[str, Any], no_baseline
         reason = _why_not_measured(gate, report, no_baseline)
         return Verdict(gate, threshold, None, passed=False, figure=f"not measured: {reason}")
     slack = value - threshold if gate.startswith("min_") else threshold - value
-    return Verdict(gate, threshold, value, slack >= -ROUNDING, _shown(value, threshold))
+    passed, figure = slack >= -ROUNDING, _shown(value, threshold)
+    if passed and gate in AGAINST_BASELINE and is_within_noise(report):
+        figure += ", within noise"
+    return Verdict(gate, threshold, value, passed, figure)
 
 
 def _why_not_measured(gate: str, report: Mapping[str, Any], no_baseline: str) -> str:

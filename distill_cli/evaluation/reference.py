@@ -96,7 +96,9 @@ def _file(path: str) -> Path:
     if place.is_file():
         return place
     if not place.is_dir():
-        raise ConfigError(f"gates.reference={path}: there is no such file")
+        raise ConfigError(
+            f"gates.reference={path}: there is no such file; reports are in artifacts/evaluations/*"
+        )
     if not (place / REPORT).is_file():
         raise ConfigError(
             f"gates.reference={path}: there is no {REPORT} in it; they are in artifacts/evaluations/*"

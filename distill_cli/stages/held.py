@@ -35,7 +35,10 @@ class Held:
         if is_of_another_student(lock, plan):
             other = f"{lock.artifacts['student'].label} on {lock.inputs['data'].get('name')}"
             mine = command("lock", "lock=OTHER.json")
-            raise ArtifactError(f"{path} is the lock of another student: {other}; write one for this: {mine}")
+            raise ArtifactError(
+                f"{path} is the lock of another student: {other}, written by: {lock.command}; "
+                f"write one for this: {mine}"
+            )
         if found := changes(lock, plan, choices):
             first = found[0]
             raise ArtifactError(
@@ -60,6 +63,15 @@ def require_no_directory(path: Path) -> None:
     """Raises `ConfigError` with a file to name instead."""
     if path.is_dir():
         raise ConfigError(f"lock={path} is a directory; name a file in it, such as lock={path / DEFAULT}")
+
+
+def refuse_other_data(path: Path, name: str) -> None:
+    """For a data set that cannot be opened. Raises `ArtifactError` where it is not the lock's either."""
+    if not path.is_file():
+        return
+    theirs = read_lock(path, "write the lock anew with: distill lock").inputs["data"].get("name")
+    if theirs != name:
+        raise ArtifactError(f"{path}: data is {name}, locked {theirs}; set it back, or take another lock")
 
 
 def _more(found: Sequence[Any]) -> str:

@@ -14,10 +14,11 @@ from omegaconf import DictConfig
 
 from distill_cli.config.environment import KEPT
 from distill_cli.config.overrides import as_typed, section_of
+from distill_cli.errors import DataError
 from distill_cli.plan import Plan
 from distill_cli.runtime.addresses import without_secrets
 from distill_cli.runtime.console import say
-from distill_cli.stages.held import Held
+from distill_cli.stages.held import Held, refuse_other_data
 from distill_cli.stages.result import write_result
 from distill_cli.trackers.tracking import Trackers
 
@@ -34,7 +35,12 @@ class Session:
     @classmethod
     def of(cls, config: DictConfig, *, is_held: bool = True) -> Session:
         """Raises `ArtifactError` where the config has a lock that says otherwise, unless it is to be written."""
-        session = cls._of(config)
+        try:
+            session = cls._of(config)
+        except DataError:
+            if is_held and config.lock:
+                refuse_other_data(Path(config.lock), str(config.data.name))
+            raise
         path = session.plan.config.lock
         if path is None or not is_held:
             return session
@@ -76,7 +82,7 @@ class Session:
     def suggest(self, verb: str, *more: str) -> None:
         """Say what to type next; not once for each job of a sweep, nor where a lock has settled what is made."""
         if not self.in_sweep and self.held is None:
-            say(f"next: {self.command(verb, *more)}")
+            say(f"next: {self.without('gates').command(verb, *more)}")
 
     def write_result(self, output: Path, document: Mapping[str, Any]) -> None:
         """result.json, which also has the command, the pictures left out, and what differs from the lock."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distill_cli.errors import TrainingDiverged
 
-REMEDY = "lower the learning rate, set clip_norm, or use precision=fp32"
+REMEDY = "lower optimizer.lr or set clip_norm=1, under student. or teacher., or use precision=fp32"
 
 
 class Meter:

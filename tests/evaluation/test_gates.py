@@ -57,6 +57,16 @@ def test_each_gate_passes_at_its_threshold_and_on_one_side_of_it_only(gate, figu
         hold([missed])
 
 
+@pytest.mark.parametrize("gate", ["min_gain", "min_gap_closed"])
+@pytest.mark.parametrize(("p", "mark"), [(0.2, ", within noise"), (0.01, "")])
+def test_a_gain_that_passes_and_may_be_chance_says_so(gate, p, mark):
+    found = report()
+    found["comparison"]["mcnemar"] = {"p": p, "student_only": 9, "baseline_only": 5}
+    passed, failed = verdict(gate, 0.01, found), verdict(gate, 0.9, found)
+    assert passed.passed and passed.figure.endswith("00" + mark)
+    assert not failed.passed and "noise" not in failed.figure
+
+
 @pytest.mark.parametrize(("baseline", "student"), [(0.90, 0.93), (0.10, 0.40), (0.55, 0.58), (0.07, 0.10)])
 def test_a_difference_that_is_the_threshold_passes_whatever_its_last_bit(baseline, student):
     assert verdict("min_gain", round(student - baseline, 2), report(baseline, top1=student)).passed

@@ -101,6 +101,7 @@ def test_findings_are_said_with_what_to_try_in_every_form():
 def test_the_cards_say_chance_where_it_may_be_chance():
     by_label = {card.label: card for card in cards(report_of(three(), CLASSES))}
     assert by_label["points against the baseline"].note.startswith("within noise: McNemar p = ")
+    assert "of the gap to the teacher closed" not in by_label
     labels = [0] * 30
     alone, taught = answers(labels, [1] * 15 + [0] * 15), answers(labels, [0] * 28 + [1] * 2)
     sure = cards(
@@ -108,6 +109,7 @@ def test_the_cards_say_chance_where_it_may_be_chance():
     )
     notes = {card.label: card.note for card in sure}
     assert notes["points against the baseline"] == "McNemar p = 0.0023, 15 : 2 of 30"
+    assert notes["of the gap to the teacher closed"] == "from 50.00% to 100.00%"
     assert notes["of the gap to the teacher closed"] == "from 50.00% to 100.00%"
 
 

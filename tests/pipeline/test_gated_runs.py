@@ -211,7 +211,8 @@ def test_a_reference_that_does_not_fit_is_refused_before_anything_is_made(here, 
 @pytest.mark.parametrize("verb", ["run", "evaluate"])
 def test_a_reference_that_is_not_there_is_exit_code_2(here, typed, verb):
     code, _, err = typed(verb, "gates.reference=gone.json", "paths.artifacts=elsewhere")
-    assert (code, err) == (2, ["distill: error: gates.reference=gone.json: there is no such file"])
+    why = "there is no such file; reports are in artifacts/evaluations/*"
+    assert (code, err) == (2, [f"distill: error: gates.reference=gone.json: {why}"])
 
 
 def test_github_is_told_of_each_gate_and_shown_the_report(summary, typed):

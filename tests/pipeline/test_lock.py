@@ -357,7 +357,18 @@ def test_the_lock_of_another_project_is_said_to_be_one(a_copy, say_distill):
     rewritten(a_copy, foreign)
     code, said = say_distill(a_copy, "distill", *QUICK, HELD)
     assert code == 4 and said.count("\n") == 1
-    assert f"{LOCK} is the lock of another student: resnet8-cifar100-kd-t4-a0.9-s0 on cifar100; " in said
+    assert (
+        f"{LOCK} is the lock of another student: resnet8-cifar100-kd-t4-a0.9-s0 on cifar100, written by: "
+        in said
+    )
+
+
+def test_a_data_set_that_is_neither_there_nor_locked_is_said_not_to_be_the_locks(a_copy, say_distill):
+    code, said = say_distill(a_copy, "distill", *QUICK, "data=arrays", "data.file=absent.npz", HELD)
+    assert (code, said) == (
+        4,
+        f"distill: error: {LOCK}: data is arrays, locked digits; set it back, or take another lock\n",
+    )
 
 
 def test_what_is_not_built_yet_is_named_with_the_command_that_makes_it(locked, a_copy, say_distill):
