@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from distill_cli.artifacts.keys import canonical_json
@@ -13,6 +14,7 @@ from distill_cli.comparison.scales import scale
 from distill_cli.comparison.table import Table
 from distill_cli.comparison.text import setting
 from distill_cli.pages.charts import INK, MUTED, SERIES, axes_of, svg
+from distill_cli.runtime.console import counted
 
 HOLLOW = (("baseline", "v"), ("teacher", "^"))  # what is no setting, and the mark of each
 ROOM = 0.18  # of the axis, for a tick's label
@@ -47,8 +49,17 @@ def front_charts(table: Table) -> list[Chart]:
         device = max(table.devices, key=lambda name: sum(name in row.latency for row in table.rows))
         times = _latencies(table.all_rows, device)
         if len({time for time in times if time is not None}) > 1:
-            charts.append(_chart(table, "latency, ms", f"latency of one picture on {device}", times))
+            chart = _chart(table, "latency, ms", f"latency of one picture on {device}", times)
+            charts.append(replace(chart, told=(*chart.told, *_told_of_times(table, times))))
     return charts
+
+
+def _told_of_times(table: Table, times: Sequence[float | None]) -> Iterator[str]:
+    yield "A model's time is the mean over the reports of its network, whichever setting they are about."
+    missing = Counter(row.model for row, time in zip(table.rows, times, strict=False) if time is None)
+    if missing:
+        models = ", ".join(f"{counted(number, 'setting')} of {model}" for model, number in missing.items())
+        yield f"Not measured: {models}; distill evaluate measures them."
 
 
 def _latencies(rows: Sequence[Row], device: str) -> list[float | None]:

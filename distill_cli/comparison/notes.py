@@ -13,7 +13,7 @@ RANKED = "Ranked by mean validation accuracy. Test accuracy stands beside it and
 NO_VALIDATION = "Not ranked: there is no validation part to rank by, and test is not for choosing; \
 data.validation=0.1 holds one out."
 OTHER_VALIDATION = "Not ranked: the students were validated on different parts."
-MOST_COMMANDS = 3
+MOST_COMMANDS, MOST_FAILURES = 3, 5
 OF_DISTILLATION = ("temperature", "alpha", "loss", "soft_labels", "teacher_source", "seed", "sweep")
 
 
@@ -30,7 +30,7 @@ def notes_on(rows: Sequence[Row], why_not: str) -> Iterator[str]:
     yield why_not or RANKED
     if all(row.n == 1 for row in rows):
         seed = "teacher.seed" if rows[0].role == "teacher" else "seed"
-        yield f"One seed each: how much is chance shows a sweep over seeds, {seed}=0,1,2."
+        yield f"One seed each: a sweep over seeds shows how much is chance ({seed}=0,1,2)."
     else:
         yield "± is the standard deviation over n seeds."
     yield from _on_baselines(rows)
@@ -39,6 +39,14 @@ def notes_on(rows: Sequence[Row], why_not: str) -> Iterator[str]:
     devices = {device for row in rows for device in row.latency}
     if len(devices) > 1:
         yield "Latency was measured on different devices; compare within a column only."
+
+
+def note_on_failures(failures: Sequence[str], jobs: int) -> str:
+    """Of `jobs` jobs, with the first few by name."""
+    named = [" ".join(failure.split()) for failure in failures[:MOST_FAILURES]]
+    more = len(failures) - len(named)
+    named += [f"and {more} more"] if more else []
+    return f"{len(failures)} of {counted(jobs, 'job')} failed: {'; '.join(named)}"
 
 
 def _on_baselines(rows: Sequence[Row]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from distill_cli.artifacts.files import make_directory, write_bytes
@@ -12,12 +14,16 @@ from distill_cli.comparison.text import markdown, terminal_table
 from distill_cli.runtime.console import counted, say, show
 
 
-def present(table: Table, directory: Path, name: str) -> None:
-    """Show the table, and write `<name>.csv`, `.md` and `.html` into the directory."""
+def present(table: Table, directory: Path, name: str, more_notes: Sequence[str] = ()) -> None:
+    """Show the table, and write `<name>.csv`, `.md` and `.html` into the directory.
+
+    `more_notes` are for the files alone.
+    """
     heading = f"{counted(len(table.rows), 'setting')} on {table.data}"
     show(terminal_table(table, heading))
     for note in table.notes[1:]:
         say(note)
+    table = replace(table, notes=(*table.notes, *more_notes))
     make_directory(directory)
     write_bytes(directory / f"{name}.csv", spreadsheet(table).encode())
     write_bytes(directory / f"{name}.md", markdown(table, heading).encode())

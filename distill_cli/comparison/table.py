@@ -89,10 +89,12 @@ def _refuse_other_data(students: Sequence[Student]) -> None:
             parts.setdefault((student.parts.get("test", ""), student.parts.get("classes", "")), student)
     one, *others = parts.values() or [students[0]]
     for other in others:
-        what = "of different data sets" if one.data != other.data else "with different test parts"
-        raise ConfigError(
-            f"students {what} cannot be ranked together: {one.data} ({one.name}), {other.data} ({other.name})"
-        )
+        what, remedy = "with different test parts", ""
+        if one.data != other.data:
+            pattern = one.directory.parent / f"*-{one.data}-*"
+            what, remedy = "of different data sets", f"; name those of one: '{pattern}'"
+        names = f"{one.data} ({one.name}), {other.data} ({other.name})"
+        raise ConfigError(f"students {what} cannot be ranked together: {names}{remedy}")
 
 
 def _ranked(rows: Sequence[Row]) -> list[Row]:

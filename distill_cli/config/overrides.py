@@ -32,8 +32,10 @@ def as_hydra(override: str) -> str:
 
 
 def as_typed(override: str) -> str:
-    """The override, or a key alone, as a user would type it."""
+    """The override, or a key alone, as a user would type it. A sweep's jobs have `~key=null` for `~key`."""
     key, equals, value = override.partition("=")
+    if key.startswith("~") and value == "null":
+        return key
     return f"{TYPED.get(key, key)}{equals}{value}"
 
 

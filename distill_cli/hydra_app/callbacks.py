@@ -66,13 +66,15 @@ class Outcome(Callback):
         shared.release()
         fresh = Records.below(self.sweep).but(self.before)
         failures = sorted(map(_read, fresh.errors), key=itemgetter("job"))
-        code = _report(self.sweep, fresh.results)
+        lines = [f"#{one['job']} {' '.join(one['overrides'])}: {one['message']}" for one in failures]
         missing = max(0, self.jobs - fresh.jobs) if was_cut else 0
+        jobs = fresh.jobs + missing
+        code = _report(self.sweep, fresh.results, lines, jobs)
         ends = [f"{fresh.jobs - len(failures)} done", f"{len(failures)} failed"]
         ends += [f"{missing} not started"] if missing else []
-        say(f"{counted(fresh.jobs + missing, 'job')}: {', '.join(ends)} ({self.sweep})")
-        for failure in failures:
-            complain(f"#{failure['job']} {' '.join(failure['overrides'])}: {failure['message']}")
+        say(f"{counted(jobs, 'job')}: {', '.join(ends)} ({self.sweep})")
+        for line in lines:
+            complain(line)
         return int(failures[0]["exit_code"]) if failures else code
 
 
@@ -85,12 +87,13 @@ def _prepare(sweep: Sweep) -> int:
     return sweep.jobs
 
 
-def _report(sweep: Path, done: Sequence[Path]) -> int:
+def _report(sweep: Path, done: Sequence[Path], failures: Sequence[str], jobs: int) -> int:
     """The table and the page of what was made; the exit code. Losing these is not to lose what jobs had to say."""
     try:
         from distill_cli.comparison.sweep import report_sweep
 
-        report_sweep(sweep, [json.loads(path.read_text(encoding="utf-8")) for path in done])
+        results = [json.loads(path.read_text(encoding="utf-8")) for path in done]
+        report_sweep(sweep, results, failures, jobs)
     except Exception as error:
         verdict = judge(error)
         complain(f"no table of this sweep: {verdict.message}")

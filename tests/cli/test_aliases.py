@@ -31,6 +31,11 @@ def test_everything_else_is_left_as_it_is(override):
     assert as_hydra(override) == override
 
 
+def test_a_deletion_is_shown_without_the_null_of_a_sweep():
+    assert as_typed("~experiment=null") == as_typed("~experiment") == "~experiment"
+    assert as_typed("~experiment=kd") == "~experiment=kd" and as_typed("gates=null") == "gates=null"
+
+
 def composed(capsys, *words):
     ended = within(capsys, "--cfg", "job", *words)
     assert ended.code == 0, ended.err

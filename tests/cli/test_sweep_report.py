@@ -23,7 +23,7 @@ def reported(monkeypatch):
         if config.seed == 99:
             raise GateFailed("made, but too bad")
 
-    def report_sweep(directory, results):
+    def report_sweep(directory, results, failures, jobs):
         asked.append((str(directory), [result["seed"] for result in results]))
         print("the table")
 
@@ -34,7 +34,7 @@ def reported(monkeypatch):
 
 
 def failing(monkeypatch, error):
-    def report_sweep(directory, results):
+    def report_sweep(directory, results, failures, jobs):
         raise error
 
     monkeypatch.setattr(sys.modules["distill_cli.comparison.sweep"], "report_sweep", report_sweep)
@@ -48,6 +48,17 @@ def test_the_table_is_of_the_jobs_that_are_done_in_their_order(reported, capsys)
         "12 jobs: 11 done, 1 failed (here)",
         "distill: error: #1 seed=1: seed 1 is unlucky",
     ]
+
+
+def test_the_table_is_told_what_failed_and_of_how_many(reported, monkeypatch, capsys):
+    told = []
+
+    def report_sweep(directory, results, failures, jobs):
+        told.append((len(results), failures, jobs))
+
+    monkeypatch.setattr(sys.modules["distill_cli.comparison.sweep"], "report_sweep", report_sweep)
+    within(capsys, "-m", "seed=1,2")
+    assert told == [(1, ["#0 seed=1: seed 1 is unlucky"], 2)]
 
 
 def test_a_student_that_missed_its_gate_is_in_it_and_has_failed(reported, capsys):

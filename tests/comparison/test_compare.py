@@ -71,7 +71,8 @@ def test_students_of_different_data_sets_are_one_line_and_code_2(shelf, tmp_path
     assert done.exit_code == 2
     assert line_of(done) == (
         "distill: error: students of different data sets cannot be ranked together: "
-        f"digits ({one.name}), mnist ({other.name})"
+        f"digits ({one.name}), mnist ({other.name}); "
+        f"name those of one: '{one.directory.parent}/*-digits-*'"
     )
 
 

@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+from markupsafe import escape
 
+from distill_cli.comparison.notes import note_on_failures
 from distill_cli.comparison.sweep import report_sweep
 
 
@@ -37,6 +39,31 @@ def test_where_a_baseline_is_best_or_reports_are_there_no_report_is_suggested(sh
     report_sweep(tmp_path / "sweep", made)
     report_sweep(tmp_path / "sweep", [{**made[0], "stage": "run", "inputs": {"distill": student.key}}])
     assert "next:" not in capsys.readouterr().err
+
+
+def test_the_first_student_of_defaults_alone_is_suggested_without_a_trailing_blank(shelf, tmp_path, capsys):
+    place = shelf.student((0.9, 0.9), shelf.labels(shelf.teacher()), command="distill distill")
+    done = results(shelf, tmp_path, [place])
+    report_sweep(tmp_path / "sweep", done)
+    assert capsys.readouterr().err.splitlines()[-1] == "next: distill run"
+    shelf.evaluation(place)
+    report_sweep(tmp_path / "sweep", done)
+    assert "next:" not in capsys.readouterr().err
+
+
+def test_the_failed_job_of_two_is_named_in_the_files(shelf, tmp_path, capsys):
+    failure = "#1 student.optimizer.lr=1e6: training diverged at step 5 (loss nan > <inf>)"
+    report_sweep(tmp_path / "sweep", results(shelf, tmp_path, shelf.grid()[:1]), [failure], 2)
+    page, words = ((tmp_path / "sweep" / f"sweep.{form}").read_text() for form in ("html", "md"))
+    assert words.endswith(f"\n- 1 of 2 jobs failed: {failure}\n")
+    assert f"1 of 2 jobs failed: {escape(failure)}" in page and "<inf>" not in page
+    assert failure not in "".join(capsys.readouterr()), "the terminal has it in the end"
+
+
+def test_of_many_failures_the_first_are_named_and_the_others_counted():
+    note = note_on_failures([f"#{n} seed={n}: too\nbad" for n in range(7)], 9)
+    assert note.startswith("7 of 9 jobs failed: #0 seed=0: too bad; #1 seed=1: too bad; ")
+    assert note.endswith("; #4 seed=4: too bad; and 2 more")
 
 
 @pytest.mark.parametrize("stage", ["run", "evaluate"])

@@ -229,6 +229,19 @@ def test_sizes_have_a_front_and_one_size_has_none(shelf, compared, table):
     assert "All settings have one size, 1,810 parameters" in Page(page(table, "x")).text
 
 
+def test_the_front_of_latency_says_which_settings_nobody_measured(shelf, compared):
+    models = ("mlp_8", "mlp_24", "cnn_tiny", "cnn_tiny")
+    places = [shelf.student((0.9, 0.9), model=m, views={**SHIFT, "count": n}) for n, m in enumerate(models)]
+    for place in places[:2]:
+        shelf.evaluation(place, latency_ms_b1_p50=float(place.label.startswith("mlp_8")))
+    text = Page(page(compared(*places), "x")).text
+    assert "Not measured: 2 settings of cnn_tiny; distill evaluate measures them." in text
+    assert text.count("A model's time is the mean over the reports of its network") == 1
+    for place in places[2:]:
+        shelf.evaluation(place, latency_ms_b1_p50=2.0)
+    assert "Not measured" not in Page(page(compared(*places), "x")).text
+
+
 def test_an_unranked_table_has_a_page_without_a_best(shelf, compared):
     labels = shelf.labels(shelf.teacher((None, 0.9)))
     table = compared(*(shelf.student((None, 0.9), labels, temperature=t) for t in (1, 4)))

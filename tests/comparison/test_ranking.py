@@ -71,7 +71,8 @@ def test_students_validated_on_different_parts_are_not_ranked(shelf, compared):
 def test_students_of_different_data_sets_are_refused(shelf, tmp_path):
     other = type(shelf)(tmp_path / "elsewhere", data="mnist")
     places = [shelf.student((0.9, 0.9)), other.student((0.9, 0.9))]
-    with pytest.raises(ConfigError, match=r"of different data sets cannot .*: digits \(.*\), mnist \(.*\)$"):
+    named = r"digits \(.*\), mnist \(.*\); name those of one: '.*/students/\*-digits-\*'$"
+    with pytest.raises(ConfigError, match=f"of different data sets cannot .*: {named}"):
         tabulate(load_students([place.directory for place in places]))
 
 

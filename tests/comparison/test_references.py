@@ -64,7 +64,9 @@ def test_baselines_beyond_the_commands_that_are_shown_are_counted(shelf, compare
     assert "And 2 more settings have none." in table.notes
 
 
-@pytest.mark.parametrize(("of_teachers", "advice"), [(True, "teacher.seed=0,1,2."), (False, " seed=0,1,2.")])
+@pytest.mark.parametrize(
+    ("of_teachers", "advice"), [(True, "(teacher.seed=0,1,2)."), (False, "(seed=0,1,2).")]
+)
 def test_one_seed_each_is_told_how_to_get_more(shelf, compared, of_teachers, advice):
     make = shelf.teacher if of_teachers else shelf.student
     (note,) = [note for note in compared(make((0.9, 0.9))).notes if note.startswith("One seed each")]
