@@ -64,6 +64,11 @@ class Plan:
         absolute = (path.absolute() for path in self.data.skipped)
         return [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in absolute]
 
+    @property
+    def test_part(self) -> str:
+        """What figures are measured on, as reports name it."""
+        return f"{self.data.name}, {len(self.data.test):,} test pictures"
+
     def check(self) -> None:
         """Find what cannot work before anything is made. Raises `ConfigError`."""
         alphas = values_of(instantiate(self.config.alpha_schedule))

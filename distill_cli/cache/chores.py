@@ -16,7 +16,7 @@ from distill_cli.cache import report
 from distill_cli.cache.findings import Findings
 from distill_cli.cache.garbage import Garbage, look_for_garbage
 from distill_cli.cache.inventory import Entry, Inventory, take_stock
-from distill_cli.cache.listing import counted, document, table, total
+from distill_cli.cache.listing import document, table, total
 from distill_cli.cache.names import find
 from distill_cli.cache.options import parse
 from distill_cli.cache.references import unknown_users, users_of
@@ -24,7 +24,7 @@ from distill_cli.cache.removal import remove_entry
 from distill_cli.cache.verification import OnFile, files_to_check, remove_damaged
 from distill_cli.cache.verification import verify as verify_entry
 from distill_cli.errors import ArtifactError, ConfigError, ResourceError
-from distill_cli.runtime.console import say, show, track
+from distill_cli.runtime.console import counted, say, show, track
 from distill_cli.stages.summary import human_bytes
 
 WORTH_A_BAR = 200_000_000  # bytes to read; less is read before a bar is drawn

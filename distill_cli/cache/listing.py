@@ -8,6 +8,7 @@ from distill_cli.cache.ages import age_in_words, age_of
 from distill_cli.cache.documents import DIGITS, KINDS
 from distill_cli.cache.inventory import Entry, Inventory
 from distill_cli.cache.references import Reference, references_of
+from distill_cli.runtime.console import counted
 from distill_cli.stages.summary import human_bytes
 
 if TYPE_CHECKING:
@@ -57,10 +58,6 @@ def document(inventory: Inventory) -> dict[str, Any]:
         "artefacts": [_facts(inventory, entry) for entry in inventory.entries],
         "leftovers": [str(leftover.path.absolute()) for leftover in inventory.leftovers],
     }
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _cells(inventory: Inventory, entry: Entry) -> tuple[str, ...]:

@@ -1,7 +1,4 @@
-"""The words after `distill cache ls`, `verify`, `rm` and `gc`.
-
-Parsed here and not by Typer, which imports pydantic (0.1 s) for the first option that has a value.
-"""
+"""The words after `distill cache ls`, `verify`, `rm` and `gc`."""
 
 from __future__ import annotations
 
@@ -9,25 +6,15 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from distill_cli.config.nearest import nearest
-from distill_cli.errors import ConfigError
+from distill_cli.config.words import WordParser
 
 WEEK = 7.0  # days
 
 
 def parse(chore: str, words: Sequence[str]) -> argparse.Namespace:
     """Options and names may stand in any order. Raises `ConfigError`."""
-    parser = _parser(chore)
-    found, surplus = parser.parse_known_intermixed_args(list(words))
-    if surplus:
-        known = [option for action in parser._actions for option in action.option_strings]
-        near = nearest(surplus[0].partition("=")[0], known)
-        remedy = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}"
-        kind = "option" if surplus[0].startswith("-") else "name"
-        parser.error(f"no {kind} {surplus[0]!r} here; {remedy}")
-    return found
+    return _parser(chore).parse(words)
 
 
 def default_root() -> Path:
@@ -35,8 +22,8 @@ def default_root() -> Path:
     return Path(os.environ.get("DISTILL_ARTIFACTS") or "artifacts")
 
 
-def _parser(chore: str) -> argparse.ArgumentParser:
-    parser = _Parser(f"distill cache {chore}", add_help=False, allow_abbrev=False)
+def _parser(chore: str) -> WordParser:
+    parser = WordParser(f"distill cache {chore}")
     parser.add_argument("--artifacts", metavar="DIR", type=Path, default=default_root())
     if chore in ("verify", "rm"):
         parser.add_argument("names", metavar="NAME", nargs="*")
@@ -51,11 +38,6 @@ def _parser(chore: str) -> argparse.ArgumentParser:
     if chore == "gc":
         parser.add_argument("--older-than", metavar="DAYS", type=_days, default=WEEK)
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {message}")
 
 
 def _days(text: str) -> float:

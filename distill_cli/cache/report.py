@@ -9,7 +9,7 @@ from distill_cli.cache.documents import COMMANDS
 from distill_cli.cache.extent import Slot
 from distill_cli.cache.findings import Damage, Findings
 from distill_cli.cache.inventory import Entry
-from distill_cli.cache.listing import counted
+from distill_cli.runtime.console import counted
 
 IS_NOTICED = {True: "a rerun makes it again", False: "a rerun does not make it again by itself"}
 

@@ -13,9 +13,10 @@ from distill_cli.artifacts.store import MANIFEST, read_manifest, verified
 from distill_cli.cache.documents import DIGITS, LABELS
 from distill_cli.comparison.students import Student, read_student
 from distill_cli.errors import ArtifactError
+from distill_cli.evaluation.report import REPORT
 from distill_cli.runtime.console import say
 
-EVALUATIONS, SOFT_LABELS, REPORT = "evaluations", "soft_labels", "report.json"
+EVALUATIONS, SOFT_LABELS = "evaluations", "soft_labels"
 ROLES = ("student", "baseline", "teacher")
 
 

@@ -17,9 +17,10 @@ from distill_cli.artifacts.records import RESULT, Records
 from distill_cli.artifacts.store import MANIFEST, read_manifest
 from distill_cli.cache.documents import KINDS, LABELS
 from distill_cli.cache.options import default_root
-from distill_cli.comparison.library import EVALUATIONS, REPORT, Library, children
+from distill_cli.comparison.library import EVALUATIONS, Library, children
 from distill_cli.comparison.students import STUDENTS, TEACHERS, Student, read_student
 from distill_cli.errors import ArtifactError
+from distill_cli.evaluation.report import REPORT
 from distill_cli.runtime.console import say
 
 OTHER_STAGES = ("gen-soft-labels", "export", "lock")  # no student comes out of them

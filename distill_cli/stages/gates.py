@@ -80,8 +80,7 @@ def hold_gates(result: StageResult, accuracy: float | None) -> None:
 def _measured_on(plan: Plan) -> MeasuredOn:
     data, digests = plan.data, plan.student.identity["data"]
     samples = np.bincount(data.test.labels, minlength=len(data.classes))
-    title = f"{data.name}, {len(data.test):,} test pictures"
-    return MeasuredOn(title, digests["test"], digests["classes"], tuple(samples.tolist()))
+    return MeasuredOn(plan.test_part, digests["test"], digests["classes"], tuple(samples.tolist()))
 
 
 def _verdicts(result: StageResult) -> list[Verdict]:

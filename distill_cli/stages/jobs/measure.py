@@ -177,7 +177,7 @@ def _settings(plan: Plan, place: Place, runtime: Runtime) -> dict[str, str]:
         f"from its soft labels, {config.soft_labels['dtype']}" if place.identity["teacher_logits"] else ""
     )
     return {
-        "data": f"{plan.data.name}, {len(plan.data.test):,} test pictures",
+        "data": plan.test_part,
         "loss": str(config.loss.get("name", "")) if plan.distils else "hard labels alone",
         "temperature": f"{config.temperature:g}",
         "alpha": f"{config.alpha:g}",
