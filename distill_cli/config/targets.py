@@ -17,7 +17,7 @@ from distill_cli.config.nearest import nearest
 from distill_cli.errors import ConfigError
 
 TARGET = "_target_"
-LABELS = ("name",)  # keys of a spec that are for people and never passed on
+LABELS = ("name", "needs", "paper")  # keys of a spec that are about it, and never passed on
 
 
 def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:
@@ -36,6 +36,15 @@ def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:
         return target(**arguments, **given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{spec[TARGET]}: {' '.join(str(error).split())}") from error
+
+
+def instantiate_nested(spec: Mapping[str, Any], **given: Any) -> Any:
+    """The same, with the specs among its arguments made first. Not for what an artefact says."""
+    return instantiate({key: _made(value) for key, value in spec.items()}, **given)
+
+
+def _made(value: Any) -> Any:
+    return instantiate_nested(value) if isinstance(value, Mapping) and TARGET in value else value
 
 
 def locate(target: str) -> Callable[..., Any]:

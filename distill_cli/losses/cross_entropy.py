@@ -12,12 +12,15 @@ from torch.nn import functional as F
 
 from distill_cli.losses.labels import UNLABELLED
 from distill_cli.losses.outputs import Outputs, at_least_float32
+from distill_cli.losses.soften import Temperature
 
 
 class TeacherCrossEntropy:
     """The teacher's most probable class as a hard label. There is no temperature in it."""
 
-    def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
+    def __call__(
+        self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature
+    ) -> Tensor:
         return F.cross_entropy(at_least_float32(student.logits), teacher.top_class)
 
 

@@ -16,16 +16,19 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from distill_cli.losses.outputs import Outputs
-from distill_cli.losses.soften import log_probabilities, soften
+from distill_cli.losses.soften import Temperature, log_probabilities, scaled_mean, soften
 
 
 class KnowledgeDistillation:
-    def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
-        if teacher.top is None and not teacher.logits.requires_grad:
+    def __call__(
+        self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature
+    ) -> Tensor:
+        is_number = not isinstance(temperature, Tensor)
+        if is_number and teacher.top is None and not teacher.logits.requires_grad:
             log_teacher = log_probabilities(teacher.logits, temperature)
             loss: Tensor = _MeanKl.apply(student.logits, log_teacher, temperature)
             return loss
-        return temperature**2 * softened_kl(student, teacher, temperature).mean()
+        return scaled_mean(softened_kl(student, teacher, temperature), temperature)
 
 
 class _MeanKl(Function):
@@ -51,7 +54,7 @@ class _MeanKl(Function):
         return log_student.exp().sub_(teacher).mul_(scale).to(ctx.dtype), None, None
 
 
-def softened_kl(student: Outputs, teacher: Outputs, temperature: float) -> Tensor:
+def softened_kl(student: Outputs, teacher: Outputs, temperature: Temperature) -> Tensor:
     """KL from the teacher's softened probabilities to the student's, in nats, (batch,).
 
     A lower bound of it where the teacher has only its largest logits (`soften`).
@@ -59,7 +62,7 @@ def softened_kl(student: Outputs, teacher: Outputs, temperature: float) -> Tenso
     return _kl(*soften(student, teacher, temperature))
 
 
-def kl_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+def kl_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: Temperature = 1.0) -> Tensor:
     """The same between logits."""
     return _kl(log_probabilities(student_logits, temperature), log_probabilities(teacher_logits, temperature))
 

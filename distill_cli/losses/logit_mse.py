@@ -9,13 +9,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from distill_cli.losses.outputs import Outputs, at_least_float32, centred
+from distill_cli.losses.soften import Temperature
 
 
 class LogitMse:
     def __init__(self, mean_free: bool = False) -> None:
         self.mean_free = mean_free
 
-    def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
+    def __call__(
+        self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature
+    ) -> Tensor:
         difference = at_least_float32(student.logits) - at_least_float32(teacher.logits)
         if self.mean_free:
             difference = centred(difference)

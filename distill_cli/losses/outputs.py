@@ -18,6 +18,8 @@ class Outputs:
     dense: Tensor | None  # before the softmax, (batch, classes)
     top: TopLogits | None = None
     embedding: Tensor | None = None  # penultimate features, (batch, width)
+    features: tuple[Tensor, ...] = ()  # of the layers that a loss asked for: (batch, channels or width, ...)
+    index: Tensor | None = None  # which train samples these are, (batch,), on the host
 
     @property
     def logits(self) -> Tensor:
@@ -41,6 +43,18 @@ class Outputs:
             None if self.dense is None else rows_of(self.dense, start, stop),
             None if self.top is None else self.top.slice(start, stop),
             None if self.embedding is None else rows_of(self.embedding, start, stop),
+            tuple(rows_of(feature, start, stop) for feature in self.features),
+            None if self.index is None else self.index[start:stop],
+        )
+
+    def take(self, rows: Tensor) -> Outputs:
+        """The rows of these numbers, (rows,), on the device of the logits."""
+        return Outputs(
+            None if self.dense is None else self.dense[rows],
+            None if self.top is None else self.top.take(rows),
+            None if self.embedding is None else self.embedding[rows],
+            tuple(feature[rows] for feature in self.features),
+            None if self.index is None else self.index[rows.to(self.index.device)],
         )
 
     def double(self) -> Outputs:
@@ -49,7 +63,15 @@ class Outputs:
             None if self.dense is None else self.dense.double(),
             None if self.top is None else self.top.double(),
             None if self.embedding is None else self.embedding.double(),
+            tuple(feature.double() for feature in self.features),
+            self.index,
         )
+
+    @property
+    def embedded(self) -> Tensor:
+        """The embedding, (batch, width), in float32 at least. It is there for a loss that says it needs it."""
+        assert self.embedding is not None, "no embedding: does the YAML of the loss say `needs: embedding`?"
+        return at_least_float32(self.embedding)
 
 
 def centred(logits: Tensor) -> Tensor:

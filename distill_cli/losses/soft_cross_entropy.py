@@ -9,10 +9,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from distill_cli.losses.outputs import Outputs
-from distill_cli.losses.soften import soften
+from distill_cli.losses.soften import Temperature, scaled_mean, soften
 
 
 class SoftCrossEntropy:
-    def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor:
+    def __call__(
+        self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature
+    ) -> Tensor:
         log_student, log_teacher = soften(student, teacher, temperature)
-        return -(temperature**2) * (log_teacher.exp() * log_student).sum(dim=-1).mean()
+        return -scaled_mean((log_teacher.exp() * log_student).sum(dim=-1), temperature)

@@ -11,18 +11,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distill_cli.errors import ConfigError
 from distill_cli.losses.outputs import Outputs, at_least_float32
 from distill_cli.losses.top import TopLogits
 
+Temperature = float | Tensor  # above 0; a tensor is (), or (batch, 1) where each sample has its own
 
-def soften(student: Outputs, teacher: Outputs, temperature: float) -> tuple[Tensor, Tensor]:
+
+def soften(student: Outputs, teacher: Outputs, temperature: Temperature) -> tuple[Tensor, Tensor]:
     """Of student and teacher, each (batch, classes) in the order of classes, or (batch, k + 1), the rest last."""
     if teacher.top is None:
         return log_probabilities(student.logits, temperature), log_probabilities(teacher.logits, temperature)
+    if isinstance(temperature, Tensor):
+        raise ConfigError("soft_labels=top_k cannot learn a temperature; use soft_labels=float16 (or int8)")
     return _student(student.logits, teacher.top, temperature), _teacher(teacher.top, temperature)
 
 
-def log_probabilities(logits: Tensor, temperature: float) -> Tensor:
+def log_probabilities(logits: Tensor, temperature: Temperature) -> Tensor:
     """log softmax(logits / T), in float32 at least."""
     return F.log_softmax(at_least_float32(logits) / temperature, dim=-1)
 
@@ -41,3 +46,10 @@ def _student(logits: Tensor, top: TopLogits, temperature: float) -> Tensor:
         return largest
     rest = every.scatter(-1, top.index, -torch.inf).logsumexp(dim=-1, keepdim=True)
     return torch.cat([largest, rest], dim=-1)  # (batch, k + 1)
+
+
+def scaled_mean(rows: Tensor, temperature: Temperature) -> Tensor:
+    """T² · the mean of a loss per row, (batch,): what keeps gradients comparable at every temperature."""
+    if isinstance(temperature, Tensor):
+        return (temperature.squeeze(-1) ** 2 * rows).mean()
+    return temperature**2 * rows.mean()

@@ -56,6 +56,10 @@ class Tail:
         """Rows [start, stop)."""
         return Tail(rows_of(self.peak, start, stop), rows_of(self.excess, start, stop), self.count)
 
+    def take(self, rows: Tensor) -> Tail:
+        """The rows of these numbers."""
+        return Tail(self.peak[rows], self.excess[rows], self.count)
+
     def double(self) -> Tail:
         """In float64."""
         return Tail(self.peak.double(), self.excess.double(), self.count)

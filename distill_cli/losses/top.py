@@ -28,6 +28,11 @@ class TopLogits:
         tail = None if self.tail is None else self.tail.slice(start, stop)
         return TopLogits(rows_of(self.index, start, stop), rows_of(self.logits, start, stop), tail)
 
+    def take(self, rows: Tensor) -> TopLogits:
+        """The rows of these numbers."""
+        tail = None if self.tail is None else self.tail.take(rows)
+        return TopLogits(self.index[rows], self.logits[rows], tail)
+
     def double(self) -> TopLogits:
         """In float64, for what measures and tests."""
         return TopLogits(self.index, self.logits.double(), None if self.tail is None else self.tail.double())
