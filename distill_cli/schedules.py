@@ -110,6 +110,37 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """A temperature that trains against the student; as a schedule it is where it starts.
+
+    What learns it is losses/learned_temperature.py. `strength` is the λ of its reversed gradient: from 0 to
+    `strongest` along half a cosine, in the fraction `until` of training.
+    """
+
+    start: float
+    low: float = 1.0
+    high: float = 21.0
+    per_sample: bool = False
+    strongest: float = 1.0
+    until: float = 10 / 240
+
+    def __post_init__(self) -> None:
+        _require_numbers(start=self.start, low=self.low, high=self.high, strongest=self.strongest)
+        _require(
+            0 < self.low < self.start < self.high,
+            f"start={self.start:g} must lie between low={self.low:g} and high={self.high:g}, and low above 0",
+        )
+        _require(self.strongest >= 0, f"strongest={self.strongest:g} must not be negative")
+        Cosine(0.0, self.strongest, until=self.until)
+
+    def __call__(self, progress: Progress) -> float:
+        return self.start
+
+    def strength(self, progress: Progress) -> float:
+        return Cosine(0.0, self.strongest, until=self.until)(progress)
+
+
+@dataclass(frozen=True)
 class _WarmUp:
     """Learning rates: a factor on `optimizer.lr`, rising linearly over the first `warmup` epochs."""
 
