@@ -7,10 +7,12 @@ A name within an allowed package is not enough, since packages re-export what th
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import nn
 
-from distill_cli.config.targets import locate
+from distill_cli.config.targets import TARGET, locate
 from distill_cli.errors import ArtifactError, ConfigError
 
 MODELS = ("distill_cli.models.", "torchvision.models.", "timm.", "transformers.")
@@ -18,8 +20,22 @@ MAKERS = ("torchvision.models.", "timm.")  # whose functions make models, too
 VARIABLE = "DISTILL_ALLOW_TARGETS"  # prefixes, separated by commas, that the user vouches for
 
 
-def check_allowed(target: str) -> None:
-    """Raises `ArtifactError` where an artefact's `_target_` is not a model we may make."""
+def check_allowed(spec: Mapping[str, Any]) -> None:
+    """Raises `ArtifactError` where a `_target_` of an artefact's spec, or of what it nests, is no such model."""
+    for target in (str(spec.get(TARGET)), *_nested(list(spec.values()))):
+        _check_target(target)
+
+
+def _nested(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from (str(value[TARGET]),) if TARGET in value else ()
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _nested(item)
+
+
+def _check_target(target: str) -> None:
     vouched_for = tuple(prefix for prefix in os.environ.get(VARIABLE, "").split(",") if prefix)
     if vouched_for and target.startswith(vouched_for):
         return

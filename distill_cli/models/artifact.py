@@ -8,7 +8,6 @@ from typing import Any
 from torch import nn
 
 from distill_cli.artifacts.store import read_manifest, verified
-from distill_cli.config.targets import TARGET
 from distill_cli.errors import ArtifactError
 from distill_cli.models.allow_list import check_allowed
 from distill_cli.models.build import build_model
@@ -24,7 +23,7 @@ def load_model(path: str | Path) -> nn.Module:
     if "model" not in manifest:
         raise ArtifactError(f"{directory} holds {manifest['kind']}, not a model")
     spec: dict[str, Any] = manifest["model"]
-    check_allowed(str(spec.get(TARGET)))
+    check_allowed(spec)
     data = manifest["data"]
     channels, height, width = data["image_shape"]
     model = build_model(

@@ -33,7 +33,7 @@ def build_model(
     `num_classes` logits.
     """
     if not pretrained:
-        spec = {key: value for key, value in spec.items() if key not in PRETRAINED}
+        spec = _without_pretrained(spec)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs as well
         model = _construct(spec, num_classes, image_shape)
@@ -41,6 +41,15 @@ def build_model(
             _adapt_torchvision(model, spec, num_classes, image_shape[0])
         _check_logits(model, spec[TARGET], num_classes, image_shape)
     return model.train()
+
+
+def _without_pretrained(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Nor in a spec that this one nests."""
+    return {
+        key: _without_pretrained(value) if isinstance(value, Mapping) else value
+        for key, value in spec.items()
+        if key not in PRETRAINED
+    }
 
 
 def _construct(spec: Mapping[str, Any], num_classes: int, image_shape: ImageShape) -> nn.Module:

@@ -1,35 +1,51 @@
-"""The penultimate features of a model, (batch, width): what goes into its last linear layer.
+"""The penultimate features of a model, (batch, width): what goes into its last linear layer, the classifier.
 
 They are caught as they pass, so any model with a linear classifier works unchanged, torchvision's and timm's too.
+A teacher's are stored or compared with, a student's carry its gradient.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from torch import Tensor, nn
 
 from distill_cli.errors import ConfigError
 
+STORED = "soft_labels.embedding=true: the teacher"
+
 
 class Penultimate:
-    """Remembers the features of the model's latest forward pass. Raises `ConfigError` for a model without."""
+    """Remembers the features of the model's latest forward pass. Raises `ConfigError` for a model without.
 
-    def __init__(self, model: nn.Module) -> None:
-        linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-        if not linear:
-            raise ConfigError("soft_labels.embedding=true: the teacher has no linear layer to take them from")
-        self.width = linear[-1].in_features
+    `what` opens the messages: who wants them, and whose they are.
+    """
+
+    def __init__(self, model: nn.Module, what: str = STORED) -> None:
+        classifier = classifier_of(model)
+        if classifier is None:
+            raise ConfigError(f"{what} has no linear layer to take an embedding from")
+        self.what, self.width = what, classifier.in_features
         self._features: Tensor | None = None
-        linear[-1].register_forward_pre_hook(self._catch)
+        classifier.register_forward_pre_hook(self._catch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy of the model, hooks included: torch copies no tensor that is in the middle of a graph."""
+        return {**self.__dict__, "_features": None}
 
     def take(self) -> Tensor:
-        """float32 (batch, width), once."""
+        """float32 (batch, width), once; with its gradient, where the pass had one."""
         features, self._features = self._features, None
         if features is None or features.ndim != 2:
-            shape = "none" if features is None else tuple(features.shape)
-            raise ConfigError(
-                f"soft_labels.embedding=true: the teacher's last linear layer gets {shape}, not (batch, width)"
-            )
+            shape = "nothing" if features is None else tuple(features.shape)
+            raise ConfigError(f"{self.what} gives its last linear layer {shape}, not (batch, width)")
         return features.float()
 
     def _catch(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._features = inputs[0].detach()
+        self._features = inputs[0]
+
+
+def classifier_of(model: nn.Module) -> nn.Linear | None:
+    """The last linear layer, in the order in which modules are registered; None: there is none."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return linear[-1] if linear else None
