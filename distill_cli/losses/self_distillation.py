@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from distill_cli.losses.kd import softened_kl
-from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.outputs import Outputs, at_least_float32
 from distill_cli.losses.setting import Setting
 from distill_cli.losses.soften import Temperature, scaled_mean
 
@@ -40,9 +40,10 @@ class SelfDistillation(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature) -> Tensor:
         assert student.index is not None, "whose predictions are these?"
         index = student.index.to(self.former.device, non_blocking=True)
-        former, seen = self.former[index], self.seen[index]
+        logits = at_least_float32(student.logits)
+        former, seen = self.former[index].to(logits.dtype), self.seen[index]
         if self.training:
-            self._remember(index, student.logits.detach())
+            self._remember(index, logits.detach())
         divergences = softened_kl(student, Outputs(former), self.temperature)
         return scaled_mean(divergences * seen, self.temperature)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from distill_cli.losses.kd import softened_kl
 from distill_cli.losses.labels import UNLABELLED
-from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.outputs import Outputs, at_least_float32
 from distill_cli.losses.soften import Temperature
 
 
@@ -34,7 +34,7 @@ class TeacherFree:
     def __call__(
         self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature
     ) -> Tensor:
-        by_hand = Outputs(self._logits(labels, student.logits))
+        by_hand = Outputs(self._logits(labels, at_least_float32(student.logits)))
         is_labelled = labels != UNLABELLED
         per_row = softened_kl(student, by_hand, self.temperature) * is_labelled
         return self.temperature**2 * per_row.sum() / is_labelled.sum().clamp(min=1)
