@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
@@ -20,6 +20,8 @@ from omegaconf.resolvers import oc
 from distill_cli.artifacts.files import sha256_of
 from distill_cli.artifacts.store import Place
 from distill_cli.config.environment import refuse_secrets
+from distill_cli.config.lineage import links_of, members_of, models_of, weights_of
+from distill_cli.config.loss_terms import hard_weight, needs, uses_alpha
 from distill_cli.config.schema import Config, Spec, Training, require
 from distill_cli.config.targets import LABELS, instantiate
 from distill_cli.data.open import fingerprint, open_data
@@ -33,15 +35,28 @@ _NO_DEFAULT: Any = object()
 FORMATS = {"teacher": 2, "soft_labels": 2, "student": 2, "evaluation": 2}
 DENSE = "distill_cli.soft_labels.encodings.Dense"  # every logit, true enough for figures that are quoted
 NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
-OUTSIDE_THE_RECIPE = ("model", "seed", "checkpoint", "views")  # named on their own in an identity
+OUTSIDE_THE_RECIPE = (  # named on their own in an identity
+    "model",
+    "seed",
+    "checkpoint",
+    "views",
+    "average",
+    "weights",
+    "init",
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All artefacts of one config."""
+    """All artefacts of one config.
+
+    Where students teach students (assistants, generations) there is a plan for each of these distillations, and
+    this is the last of them. Where several teachers speak as one, each has a plan of its own as well.
+    """
 
     config: Config
     data: DataSet
+    taught_by: Plan | None = None  # whose student is the teacher here
 
     @classmethod
     def of(cls, composed: DictConfig) -> Plan:
@@ -51,10 +66,26 @@ class Plan:
             resolved = OmegaConf.to_container(composed, resolve=True)
         refuse_secrets(OmegaConf.to_container(composed), resolved, secrets)  # type: ignore[arg-type]
         index = Path(config.paths.artifacts) / ".index"
-        plan = cls(config, open_data(config.data, Path(config.paths.data), index))
+        plan = cls._chained(config, open_data(config.data, Path(config.paths.data), index))
         plan.check()
         if plan.skipped:
             say(_left_out(plan.skipped))
+        return plan
+
+    @classmethod
+    def _chained(cls, config: Config, data: DataSet) -> Plan:
+        plan = cls(config, data)
+        if not plan.distils:
+            return plan
+        taught_by: Plan | None = None
+        for link in links_of(config):
+            taught_by = plan = cls(link, data, taught_by)
+        require(
+            plan.is_taught or len(plan.links) == 1,
+            "loss",
+            config.loss.get("name"),
+            "learns from no teacher, so that assistant and generations mean nothing; leave them out",
+        )
         return plan
 
     @cached_property
@@ -81,14 +112,72 @@ class Plan:
             instantiate(recipe.lr_schedule)
         if self.distils:
             self.teacher_is_online  # noqa: B018
+        self.average  # noqa: B018
+        hard_weight(self.config.loss)
+        self._check_insides()
+
+    def _check_insides(self) -> None:
+        """Losses that look into models want one teacher, and no compiler."""
+        inside = sorted(self.needs & {"embedding", "features"})
+        if not (inside and self.is_taught):
+            return
+        loss, teacher = f"loss={self.config.loss.get('name')}", self.config.teacher.model.get("name")
+        if len(self.first.members) > 1:
+            raise ConfigError(f"{loss} needs the {inside[0]} of one teacher; teacher={teacher} are several")
+        if self.config.compile == "true":
+            raise ConfigError(
+                f"{loss} looks into the student, which cannot be compiled then; use compile=auto"
+            )
+
+    @cached_property
+    def links(self) -> tuple[Plan, ...]:
+        """The distillations one after the other; this is the last."""
+        return (*(self.taught_by.links if self.taught_by else ()), self)
+
+    @cached_property
+    def first(self) -> Plan:
+        """The distillation whose teacher is no student of another."""
+        return self.links[0]
+
+    @cached_property
+    def members(self) -> tuple[Plan, ...]:
+        """A plan for each teacher, with soft labels of its own; this one, where there is one."""
+        if self.taught_by is not None:
+            return (self,)
+        alone = members_of(self.config.teacher)
+        if len(alone) == 1:
+            return (self,)
+        return tuple(replace(self, config=replace(self.config, teacher=teacher)) for teacher in alone)
+
+    @cached_property
+    def average(self) -> tuple[Literal["logits", "probabilities"], tuple[float, ...]]:
+        """How the members' opinions become one: of what, and with which weights, which add up to 1."""
+        of: Literal["logits", "probabilities"] = self.config.teacher.average  # type: ignore[assignment]
+        return of, weights_of(self.config.teacher, len(self.members))
 
     @cached_property
     def teacher(self) -> Place:
+        """Where the teacher lies. That of an ensemble only has a name and a key: its members lie there."""
+        if self.taught_by is not None:
+            return self.taught_by.student
+        if len(self.members) > 1:
+            return self._place("teachers", self._teacher_label, self._ensemble)
         config = self.config.teacher
-        label = f"{config.model.get('name', 'teacher')}-{self.data.name}"
         if config.checkpoint is not None:
-            return self._place("teachers", label, self._imported_teacher(Path(config.checkpoint)))
-        return self._place("teachers", label, self._trained("teacher", config, self.teacher_views))
+            identity = self._imported_teacher(Path(config.checkpoint))
+        else:
+            identity = self._trained("teacher", config, self.teacher_views)
+        return self._place("teachers", self._teacher_label, identity)
+
+    @cached_property
+    def teacher_model(self) -> Spec:
+        """The teacher's architecture."""
+        return self.config.teacher.model if self.taught_by is None else self.taught_by.config.student.model
+
+    @cached_property
+    def teacher_is_there(self) -> bool:
+        """Whether each of them is."""
+        return all(member.teacher.is_complete() for member in self.members)
 
     @cached_property
     def teacher_views(self) -> Spec:
@@ -114,20 +203,46 @@ class Plan:
             "data": {"name": self.data.name, "classes": list(self.data.classes), **self._preprocessing},
             "precision": self.config.precision,
         }
-        label = f"{self.config.teacher.model.get('name', 'teacher')}-{_name_of(views)}"
+        label = f"{self.teacher_model.get('name', 'teacher')}-{_name_of(views)}"
         return LabelSet(
             self._place("soft_labels", label, identity),
             self.data,
             views=views["count"],
             block=self.config.soft_labels["block"],
             mixes="_target_" in (views.get("mixing") or {}),
-            parts=(LOGITS, EMBEDDING) if self.config.soft_labels["embedding"] else (LOGITS,),
+            parts=(LOGITS, EMBEDDING) if self.wants_embedding else (LOGITS,),
         )
 
     @cached_property
     def distils(self) -> bool:
         """Whether the soft loss ever has a weight. Without it the student is its own baseline."""
         return any(values_of(instantiate(self.config.alpha_schedule)))
+
+    @cached_property
+    def is_taught(self) -> bool:
+        """Whether the student learns from a teacher; not from labels, its peers or its former self alone."""
+        of_teacher = self.needs & {"logits", "embedding", "features"}
+        return self.distils and bool(of_teacher) and not self.peers
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """What the losses need beside the student's logits."""
+        return needs(self.config.loss)
+
+    @cached_property
+    def wants_embedding(self) -> bool:
+        """Whether the teacher's embeddings are stored beside its logits."""
+        return self.config.soft_labels["embedding"] or (self.is_taught and "embedding" in self.needs)
+
+    @cached_property
+    def peers(self) -> tuple[Spec, ...]:
+        """Models that learn together with the student, from each other."""
+        return tuple(models_of(self.config.peers)) if self.config.peers else ()
+
+    @cached_property
+    def reads_labels(self) -> bool:
+        """Whether the student learns from soft labels that are stored."""
+        return self.is_taught and not self.teacher_is_online
 
     @cached_property
     def teacher_is_online(self) -> bool:
@@ -137,7 +252,12 @@ class Plan:
             raise ConfigError(
                 "teacher_source=cached needs stored views: set views.count, or teacher_source=online"
             )
-        return source == "online" or count is None
+        if source == "cached" and "features" in self.needs:
+            raise ConfigError(
+                f"loss={self.config.loss.get('name')} needs features of the teacher, which are not stored; "
+                "use teacher_source=online (or auto)"
+            )
+        return source == "online" or count is None or "features" in self.needs
 
     @cached_property
     def student(self) -> Place:
@@ -163,19 +283,19 @@ class Plan:
 
         Only what this config trains with counts, and only encodings that keep every logit.
         """
-        is_cached = self.distils and not self.teacher_is_online
-        is_true = is_cached and self.config.soft_labels["_target_"] == DENSE
-        return self.labels if is_true and self.labels.has_clean("test") else None
+        is_true = self.reads_labels and self.config.soft_labels["_target_"] == DENSE
+        is_one = len(self.members) == 1
+        return self.labels if is_true and is_one and self.labels.has_clean("test") else None
 
     def evaluation(self) -> Place:
         """The report. A baseline joins its key once it is built, as do soft labels that spare a forward pass."""
         has_baseline = self.baseline.is_complete()
-        logits = self.teacher_logits()
+        logits = self.first.teacher_logits()
         identity = {
             "stage": "evaluation",
             "format": FORMATS["evaluation"],
             "student": self.student.key,
-            "teacher": self.teacher.key,
+            "teacher": self.first.teacher.key,
             "baseline": self.baseline.key if has_baseline else None,
             "teacher_logits": None if logits is None else logits.place.key,
             "data": self._data_identity,
@@ -186,22 +306,49 @@ class Plan:
 
     @cached_property
     def _student_alone(self) -> dict[str, Any]:
-        return self._trained("student", self.config.student, self.config.views)
+        alone = self._trained("student", self.config.student, self.config.views)
+        init = self.config.student.init
+        return alone if init is None else {**alone, "init": sha256_of(weights_file(init))}
 
     @cached_property
     def _distillation(self) -> dict[str, Any]:
-        config = self.config
-        teacher = (
-            {"source": "online", "teacher": self.teacher.key}
-            if self.teacher_is_online
-            else {"source": "cached", "soft_labels": self.labels.place.key}
-        )
+        config, of_alpha = self.config, uses_alpha(self.config.loss)
         return {
-            **teacher,
+            **self._source,
             "loss": _without(config.loss),
             "temperature": config.temperature_schedule,
-            "alpha": config.alpha_schedule,
+            **({"alpha": config.alpha_schedule} if of_alpha else {}),
+            **({"filter": _without(config.teacher_filter)} if config.teacher_filter else {}),
         }
+
+    @cached_property
+    def _source(self) -> dict[str, Any]:
+        """Whom the student learns from."""
+        if self.peers:
+            return {"source": "peers", "peers": [_without(model) for model in self.peers]}
+        if not self.is_taught:
+            return {"source": "none"}
+        if self.teacher_is_online:
+            source, key, keys = "online", "teacher", [member.teacher.key for member in self.members]
+        else:
+            source, key, keys = "cached", "soft_labels", [member.labels.place.key for member in self.members]
+        if len(keys) == 1:
+            return {"source": source, key: keys[0]}
+        return {"source": source, key: keys, **self._averaging}
+
+    @property
+    def _averaging(self) -> dict[str, Any]:
+        of, weights = self.average
+        return {"average": of, "weights": list(weights)}
+
+    @property
+    def _ensemble(self) -> dict[str, Any]:
+        members = [member.teacher.key for member in self.members]
+        return {"stage": "teacher", "format": FORMATS["teacher"], "members": members, **self._averaging}
+
+    @property
+    def _teacher_label(self) -> str:
+        return f"{self.config.teacher.model.get('name', 'teacher')}-{self.data.name}"
 
     def _trained(self, stage: str, training: Training, views: Mapping[str, Any]) -> dict[str, Any]:
         recipe = {field.name: getattr(training, field.name) for field in fields(training)}
@@ -282,3 +429,11 @@ def _name_of(views: Mapping[str, Any]) -> str:
     """The recipe and what is mixed on top of it: `shift`, `mixup`, `shift+mixup`."""
     names = [str(spec.get("name", "")) for spec in (views, views.get("mixing") or {})]
     return "+".join(name for name in names if name not in ("", "none")) or "none"
+
+
+def weights_file(path: str) -> Path:
+    """The weights of a student that was trained before. Raises `ConfigError` where there are none."""
+    file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise ConfigError(f"student.init={path}: holds no model.safetensors; name a student's artefact")
+    return file

@@ -18,7 +18,15 @@ from distill_cli.errors import ConfigError
 Spec = Mapping[str, Any]
 TERMS = "terms"  # the key under which several losses stand
 NEEDS = ("labels", "logits", "embedding", "features", "previous")  # the first: nothing of a teacher
-OF_THE_TERM = ("weight", "hard_weight", "weight_schedule", "layers", "views")  # the others go to the loss
+OF_THE_TERM = (  # the others go to the loss
+    "weight",
+    "hard_weight",
+    "weight_schedule",
+    "layers",
+    "preactivation",
+    "views",
+    "reuses_classifier",
+)
 
 
 @dataclass(frozen=True)
@@ -32,27 +40,32 @@ class LossTerm:
     hard_weight: float
     weight_schedule: Spec | None  # of a factor on the weight; None: 1 all the time
     layers: tuple[tuple[str, str], ...] | None  # pairs of module paths, (student, teacher); None: the usual
+    preactivation: bool  # of these layers it wants what goes into their last ReLU
     views: int  # of each sample that it wants to see in a step
+    reuses_classifier: bool  # the student ends in its teacher's classifier
 
     @classmethod
     def of(cls, spec: Spec, key: str) -> LossTerm:
         """`key` is what a user types for it: `loss`, or `loss.terms.kd`. Raises `ConfigError`."""
-        name, needs = str(spec.get("name", key.rpartition(".")[2])), str(spec.get("needs", "logits"))
+        needs = str(spec.get("needs", "logits"))
         if TARGET not in spec:
             raise ConfigError(f"{key} has no _target_: a loss, or `{TERMS}` with a loss each")
         if needs not in NEEDS:
             near = nearest(needs, NEEDS)
             remedy = f"did you mean {near}?" if near else f"must be one of {', '.join(NEEDS)}"
             raise ConfigError(f"{key}.needs={needs}: {remedy}")
+        hard_weight = _weight(spec, "hard_weight", key)
         return cls(
-            name,
-            {k: v for k, v in spec.items() if k not in OF_THE_TERM},
-            needs,
-            _weight(spec, "weight", key),
-            _weight(spec, "hard_weight", key) or 0.0 if "hard_weight" in spec else 1.0,
-            spec.get("weight_schedule"),
-            _layers(spec.get("layers"), key),
-            _views(spec.get("views", 1), key),
+            name=str(spec.get("name") or key.rpartition(".")[2]),
+            spec=_bare(spec),
+            needs=needs,
+            weight=_weight(spec, "weight", key),
+            hard_weight=1.0 if hard_weight is None else hard_weight,
+            weight_schedule=spec.get("weight_schedule"),
+            layers=_layers(spec.get("layers"), key),
+            preactivation=bool(spec.get("preactivation", False)),
+            views=_views(spec.get("views", 1), key),
+            reuses_classifier=bool(spec.get("reuses_classifier", False)),
         )
 
 
@@ -71,9 +84,31 @@ def uses_alpha(loss: Spec) -> bool:
     return any(term.weight is None for term in terms_of(loss))
 
 
+def reuses_classifier(loss: Spec) -> bool:
+    """Whether the student ends in its teacher's classifier."""
+    return any(term.reuses_classifier for term in terms_of(loss))
+
+
 def needs(loss: Spec) -> frozenset[str]:
     """What all of it needs together. An embedding or features come with logits."""
     return frozenset(term.needs for term in terms_of(loss))
+
+
+def hard_weight(loss: Spec) -> float:
+    """What the hard loss counts where nothing goes by alpha. Raises `ConfigError` where something does."""
+    of_sum = _weight(loss, "hard_weight", "loss") if TERMS in loss else None
+    if of_sum is not None and uses_alpha(loss):
+        raise ConfigError(f"loss.hard_weight={of_sum:g}: a loss of this sum goes by alpha; use alpha instead")
+    return terms_of(loss)[0].hard_weight if of_sum is None else of_sum
+
+
+def _bare(spec: Spec) -> dict[str, Any]:
+    """What is handed to the loss, and to a loss within it."""
+    return {
+        key: _bare(value) if isinstance(value, Mapping) else value
+        for key, value in spec.items()
+        if key not in OF_THE_TERM
+    }
 
 
 def _weight(spec: Spec, field: str, key: str) -> float | None:

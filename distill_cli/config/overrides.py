@@ -12,6 +12,9 @@ import re
 ALIASES = {
     "teacher": "model@teacher.model",
     "student": "model@student.model",
+    "assistant": "model@assistant",
+    "peers": "model@peers",
+    "loss.of": "loss@loss.of",
     "teacher.optimizer": "optimizer@teacher.optimizer",
     "student.optimizer": "optimizer@student.optimizer",
     "teacher.lr_schedule": "lr_schedule@teacher.lr_schedule",

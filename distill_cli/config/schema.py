@@ -74,8 +74,20 @@ class Training:
 
 @dataclass
 class TeacherTraining(Training):
-    checkpoint: str | None
+    checkpoint: Any  # a path or null; of several teachers a list
+    average: str  # of several teachers
+    weights: Any  # theirs; a list or null
     views: Spec | None = None
+
+    def check(self, role: str) -> None:
+        super().check(role)
+        of = ("logits", "probabilities")
+        require(self.average in of, "teacher.average", self.average, f"must be one of {', '.join(of)}")
+
+
+@dataclass
+class StudentTraining(Training):
+    init: str | None  # a student to go on from
 
 
 @dataclass
@@ -185,7 +197,7 @@ class Config:
 
     data: Spec
     teacher: TeacherTraining
-    student: Training
+    student: StudentTraining
     views: Spec
     soft_labels: Spec
     loss: Spec
@@ -194,6 +206,7 @@ class Config:
     temperature_schedule: Spec
     alpha_schedule: Spec
     teacher_source: str
+    generations: int
     seed: int
     device: str
     precision: str
@@ -205,6 +218,9 @@ class Config:
     lock: str | None
     export: Export
     paths: Paths
+    assistant: Spec | None = None
+    peers: Spec | None = None
+    teacher_filter: Spec | None = None
 
     def __post_init__(self) -> None:
         is_temperature = math.isfinite(self.temperature) and 0 < self.temperature <= 1e4
@@ -213,6 +229,7 @@ class Config:
             0 <= self.alpha <= 1, "alpha", f"{self.alpha:g}", "must be in [0, 1]: the weight of the soft loss"
         )
         require(0 <= self.seed < MOST_SEEDS, "seed", self.seed, "must be in [0, 2^63)")
+        require(1 <= self.generations <= 100, "generations", self.generations, "must be in 1 .. 100")
         self._one_of("teacher_source", "auto", "cached", "online")
         self._one_of("precision", "auto", "fp32", "bf16", "fp16")
         self.compile = self.compile.lower()

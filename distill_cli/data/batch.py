@@ -32,12 +32,18 @@ class Batch:
         None  # (batch, classes), of mixed samples that are all labelled; rows add up to 1
     )
     label_weight: Tensor | None = None  # (): what hard losses are averaged over; None: the labels here
+    main_labels: Tensor | None = None  # of mixed samples, that of the one with the larger share, (batch,)
     teacher: Outputs | None = (
         None  # what the teacher says of these views, where that was looked up beforehand
     )
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def shown(self) -> Tensor:
+        """The label of what a view shows most of, (batch,)."""
+        return self.labels if self.main_labels is None else self.main_labels
 
     def slice(self, start: int, stop: int) -> Batch:
         """Rows [start, stop) as a batch of their own."""
@@ -51,6 +57,7 @@ class Batch:
             share=None if self.share is None else self.share[start:stop],
             all_labelled=self.all_labelled,
             targets=None if self.targets is None else self.targets[start:stop],
+            main_labels=None if self.main_labels is None else self.main_labels[start:stop],
             teacher=None if self.teacher is None else self.teacher.slice(start, stop),
         )
 

@@ -113,7 +113,10 @@ class Loader:
         mixed, share = self.views.mixing(inputs, self._normalise(partner), share, uniform)
         partners = self._labels(draws.partner[rows])
         targets = self._targets(labels, partners, share) if self.all_labelled else None
-        return Batch(mixed, labels, index, view, partners, share, self.all_labelled, targets)
+        main = torch.where(share >= 0.5, labels, partners)
+        return Batch(
+            mixed, labels, index, view, partners, share, self.all_labelled, targets, main_labels=main
+        )
 
     def _labels(self, index: Integers) -> Tensor:
         return self.labels.index_select(0, self._upload(index))

@@ -26,6 +26,7 @@ from distill_cli.errors import ConfigError, Interrupted
 from distill_cli.hydra_app import search
 from distill_cli.hydra_app.arguments import Arguments
 from distill_cli.hydra_app.callbacks import JobsFailed, Outcome
+from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.complaints import explain, explain_grammar, unknown_key
 from distill_cli.hydra_app.composition import PRIMARY, VERSION_BASE, config_dir, user_config
 from distill_cli.hydra_app.job import Task, forget
@@ -59,7 +60,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
 def _launch(task: Task, arguments: Arguments) -> None:
     """Raises `ConfigError` for whatever Hydra and OmegaConf complain about."""
-    overrides = [as_hydra(override) for override in arguments.overrides]
+    overrides = [as_hydra(combined(override)) for override in arguments.overrides]
     if arguments.bare:
         _forget_earlier(arguments)
         raise ConfigError(_explain_bare(arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,19 +65,29 @@ def run_baseline(session: Session) -> StageResult:
 
 
 def student_inputs(plan: Plan) -> dict[str, str]:
-    if not plan.distils:
+    if not plan.is_taught:
         return {}
+    teacher = {"train-teacher": plan.teacher.key}
     if plan.teacher_is_online:
-        return {"train-teacher": plan.teacher.key}
-    return {"train-teacher": plan.teacher.key, "gen-soft-labels": plan.labels.place.key}
+        return teacher
+    keys = [member.labels.place.key for member in plan.members]
+    names = [f"gen-soft-labels-{number}" for number, _ in enumerate(keys, 1)]
+    return {**teacher, **dict(zip(names if len(keys) > 1 else ["gen-soft-labels"], keys, strict=True))}
 
 
 def _check_inputs(session: Session) -> None:
     """What the student learns from must be there before torch is imported."""
+    if session.plan.is_taught:
+        for member in session.plan.members:
+            _check_teacher(replace(session, plan=member))
+
+
+def _check_teacher(session: Session) -> None:
     plan = session.plan
+    needs_model = plan.teacher_is_online or plan.needs & {"embedding"}  # whose classifier is looked at
+    if needs_model and not plan.teacher.is_complete():
+        raise ArtifactError(f"the teacher is not there; make it with: {session.for_teacher()}")
     if plan.teacher_is_online:
-        if not plan.teacher.is_complete():
-            raise ArtifactError(f"the teacher is not there; make it with: {session.command('train-teacher')}")
         return
     if not plan.labels.is_complete():
         why = explain_absence(plan.labels, plan.labels.missing())

@@ -88,14 +88,14 @@ def _tells(word: str) -> bool:
 
 
 def _inputs(plan: Plan) -> dict[str, str]:
-    inputs = {"train-teacher": plan.teacher.key, "distill": plan.student.key}
+    inputs = {"train-teacher": plan.first.teacher.key, "distill": plan.student.key}
     return {**inputs, "baseline": plan.baseline.key} if plan.baseline.is_complete() else inputs
 
 
 def _check_inputs(session: Session) -> None:
     plan = session.plan
     needed: list[tuple[str, str, Place]] = [
-        ("teacher", "train-teacher", plan.teacher),
+        *(("teacher", "train-teacher", member.teacher) for member in plan.first.members),
         ("student", "distill", plan.student),
     ]
     for role, verb, place in needed:

@@ -8,6 +8,7 @@ once are one operation.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,7 +17,7 @@ from distill_cli.errors import ArtifactError
 from distill_cli.runtime.console import say
 from distill_cli.soft_labels.absence import first_problem
 from distill_cli.soft_labels.label_set import LabelSet
-from distill_cli.stages.result import StageResult
+from distill_cli.stages.result import StageResult, together
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 
@@ -31,6 +32,12 @@ def main(config: DictConfig, output: Path) -> None:
 
 
 def run(session: Session) -> StageResult:
+    """Those that the student learns from; each teacher's, where they are several."""
+    plan = session.plan
+    return together([_one(replace(session, plan=member)) for member in plan.members], plan.teacher)
+
+
+def _one(session: Session) -> StageResult:
     labels = session.plan.labels
     result = _up_to_date(session) if labels.is_complete() else _label(session)
     say(summary("soft labels", result))
@@ -41,7 +48,7 @@ def _label(session: Session) -> StageResult:
     plan, labels, started = session.plan, session.plan.labels, time.monotonic()
     if not plan.teacher.is_complete():
         raise ArtifactError(
-            f"the teacher {plan.teacher.name} is not there; make it with: {session.command('train-teacher')}"
+            f"the teacher {plan.teacher.name} is not there; make it with: {session.for_teacher()}"
         )
     resumed, missing = labels.place.directory.is_dir(), labels.missing()
     if stale := first_problem(labels, missing):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,22 @@ class StageResult:
             "environment": {**describe_environment(), **self.environment},
             **finite_or_null(self.more),
         }
+
+
+def together(results: Sequence[StageResult], place: Place) -> StageResult:
+    """Of artefacts that count as one, the result of all; of one, its own."""
+    if len(results) == 1:
+        return results[0]
+    seconds = {"total": sum(result.seconds.get("total", 0.0) for result in results)}
+    documents = [result.document() for result in results]
+    status = status_of(results)
+    return StageResult(results[0].stage, status, place, {}, {}, seconds, more={"members": documents})
+
+
+def status_of(results: Iterable[StageResult]) -> str:
+    """Up to date if all are; resumed if anything was; else built."""
+    found = {result.status for result in results}
+    return "resumed" if "resumed" in found else "built" if "built" in found else "up-to-date"
 
 
 def write_result(output: Path, document: Mapping[str, Any]) -> None:

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, train_teacher
-from distill_cli.stages.result import StageResult
+from distill_cli.stages.result import StageResult, status_of
 from distill_cli.stages.session import Session
+
+Stages = dict[str, StageResult]  # verb to what it left
 
 
 def main(config: DictConfig, output: Path) -> float | None:
     session, started = Session.of(config), time.monotonic()
-    gates.reference_of(session.plan)  # found fit before anything is made
-    if not session.plan.teacher.is_complete() or not session.plan.student.is_complete():
+    plan = session.plan
+    gates.reference_of(plan)  # found fit before anything is made
+    if not plan.first.teacher_is_there or not plan.student.is_complete():
         from distill_cli.stages.jobs.rehearse import rehearse
 
-        rehearse(session.plan)
-    stages = {"train-teacher": train_teacher.run(session)}
-    if session.plan.distils and not session.plan.teacher_is_online:
-        stages["gen-soft-labels"] = gen_soft_labels.run(session)
-    stages["distill"] = distill.run(session)
-    stages["baseline"] = distill.run_baseline(session) if session.plan.distils else stages["distill"]
+        rehearse(plan)
+    teacher = train_teacher.run(session)
+    before = [_taught(replace(session, plan=link)) for link in plan.links[:-1]]
+    stages = {"train-teacher": teacher, **_taught(session)}
+    stages["baseline"] = distill.run_baseline(session) if plan.distils else stages["distill"]
     report = evaluate.run(session)
     stages["evaluate"] = report
     document = {
         **report.document(),
         "stage": "run",
-        "status": _status(stages),
+        "status": status_of([*stages.values(), *(result for link in before for result in link.values())]),
         "seconds": {"total": round(time.monotonic() - started, 3)},
-        "stages": {verb: result.document() for verb, result in stages.items()},
+        "stages": _documents(stages),
+        **({"before": [_documents(link) for link in before]} if before else {}),
     }
     gates.publish(session, output, report)
     session.write_result(output, document)
@@ -41,7 +46,11 @@ def main(config: DictConfig, output: Path) -> float | None:
     return accuracy
 
 
-def _status(stages: dict[str, StageResult]) -> str:
-    """Up to date if all are; resumed if anything was; else built."""
-    found = {result.status for result in stages.values()}
-    return "resumed" if "resumed" in found else "built" if "built" in found else "up-to-date"
+def _taught(session: Session) -> Stages:
+    """A student, and what it learns from."""
+    labels = {"gen-soft-labels": gen_soft_labels.run(session)} if session.plan.reads_labels else {}
+    return {**labels, "distill": distill.run(session)}
+
+
+def _documents(stages: Stages) -> dict[str, Any]:
+    return {verb: result.document() for verb, result in stages.items()}

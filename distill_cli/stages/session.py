@@ -71,6 +71,10 @@ class Session:
         kept = [without_secrets(word) for word in self.words if word.partition("=")[0] not in replaced]
         return shlex.join(["distill", verb, *kept, *more])
 
+    def for_teacher(self) -> str:
+        """What makes the teacher of the student: where that is a student itself, all that comes before it."""
+        return self.command("train-teacher" if self.plan.taught_by is None else "run")
+
     def recipe(self, verb: str) -> str:
         """The command as it is kept and sent: a tracker changes nothing that is made, and has an address."""
         return self.without("logger").command(verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from omegaconf import DictConfig
 
 from distill_cli.runtime.console import say
 from distill_cli.stages.ensure import Built
-from distill_cli.stages.result import StageResult
+from distill_cli.stages.result import StageResult, together
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
 from distill_cli.stages.tracking import ensure_tracked
@@ -27,6 +28,13 @@ def main(config: DictConfig, output: Path) -> float | None:
 
 
 def run(session: Session) -> StageResult:
+    """The teacher that no student was before; each of them, where they are several."""
+    first = session.plan.first
+    found = [_one(replace(session, plan=member)) for member in first.members]
+    return together(found, first.teacher)
+
+
+def _one(session: Session) -> StageResult:
     plan, command = session.plan, session.recipe("train-teacher")
 
     def build(on_epoch: OnEpoch) -> Built:

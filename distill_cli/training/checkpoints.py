@@ -16,7 +16,7 @@ import torch
 from distill_cli.artifacts.files import read_sealed, write_sealed
 from distill_cli.errors import ArtifactError
 
-FORMAT = 2
+FORMAT = 3
 
 
 def save_checkpoint(path: Path, key: str, state: dict[str, Any]) -> None:

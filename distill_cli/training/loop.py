@@ -75,10 +75,12 @@ class Trainer:
         self.run, self.recipe = run, run.recipe
         self.model = run.runtime.place(run.model)
         self.forward = run.runtime.compiled(self.model)
+        self.parts = run.runtime.place(run.objective.parts)
+        trained = nn.ModuleList([self.model, self.parts])
         self.optimizer = build_optimizer(
-            self.recipe.optimizer, self.model, decay_norm_and_bias=self.recipe.decay_norm_and_bias
+            self.recipe.optimizer, trained, decay_norm_and_bias=self.recipe.decay_norm_and_bias
         )
-        self.parameters = list(self.model.parameters())
+        self.parameters = list(trained.parameters())
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = run.runtime.scaler()
         self.average = None if self.recipe.ema is None else WeightAverage(self.model, self.recipe.ema)
@@ -101,6 +103,7 @@ class Trainer:
         saved_at = time.monotonic()
         tracker.advance(0, note=_note(self.history, self.epoch, self.recipe.epochs))
         self.model.train()
+        self.parts.train()
         for batch in self._batches():
             self._step(batch)
             self._end_of_step(tracker)
@@ -143,7 +146,7 @@ class Trainer:
             self.meter.add(self._backward(part, len(part) / len(batch)), len(part) / len(batch))
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
@@ -182,7 +185,8 @@ class Trainer:
 
     def _check_weights(self) -> None:
         """The losses were those before the last step: what it made of the weights is seen here."""
-        state = (value for value in self.kept.state_dict().values() if value.is_floating_point())
+        kept = (*self.kept.state_dict().values(), *self.parts.state_dict().values())
+        state = [value for value in kept if value.is_floating_point()]
         if not bool(torch.stack([value.isfinite().all() for value in state]).all()):
             raise TrainingDiverged(
                 f"training diverged in step {self.step} (weights are not finite); {REMEDY}"
@@ -194,6 +198,7 @@ class Trainer:
         average = {} if self.average is None else {"average": self.average.state_dict()}
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
+            "parts": self.parts.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "meter": self.meter.state(),
@@ -209,6 +214,7 @@ class Trainer:
         if state is None:
             return False
         self.model.load_state_dict(state["model"])
+        self.parts.load_state_dict(state["parts"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:

@@ -7,23 +7,33 @@ device. `CrossEntropy` is the teacher's and the baseline's; `Distillation` adds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_cli.data.batch import Batch
 from distill_cli.losses.cross_entropy import cross_entropy, hard_cross_entropy
+from distill_cli.losses.learned_temperature import LearnedTemperature
 from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.soften import Temperature
 from distill_cli.progress import Progress
-from distill_cli.schedules import Schedule
+from distill_cli.schedules import Learned, Schedule
+from distill_cli.training.insights import Insights
 from distill_cli.training.teacher_sources import TeacherSource
+from distill_cli.training.terms import Term
 
 Logs = Mapping[str, Tensor]
 
 
 class Objective(Protocol):
+    @property
+    def parts(self) -> nn.ModuleList:
+        """What trains beside the model and is no part of it: connectors, memories, a temperature."""
+        ...
+
     def prepare(self, stretch: Batch) -> Batch:
         """Look up what can be had for several batches at once. Rows, and their order, stay."""
         ...
@@ -31,17 +41,12 @@ class Objective(Protocol):
     def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]: ...
 
 
-class SoftLoss(Protocol):
-    """Mean over the batch; carries the T² factor itself, so that alpha means the same at every temperature."""
-
-    def __call__(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: float) -> Tensor: ...
-
-
 @dataclass(frozen=True)
 class CrossEntropy:
     """Hard labels alone."""
 
     label_smoothing: float = 0.0
+    parts: nn.ModuleList = field(default_factory=nn.ModuleList)
 
     def prepare(self, stretch: Batch) -> Batch:
         return stretch
@@ -67,21 +72,56 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class Distillation:
-    """`(1 - alpha) · hard + alpha · soft`, with alpha and the temperature where they stand at the moment."""
+    """`(1 - alpha) · hard + alpha · soft`, with alpha and the temperature where they stand at the moment.
+
+    Terms with a weight of their own are added to that; where there are no others, the hard loss counts
+    `hard_weight` and alpha is not used.
+    """
 
     hard: CrossEntropy
-    soft: SoftLoss
+    terms: tuple[Term, ...]
     teacher: TeacherSource
     temperature: Schedule
     alpha: Schedule
+    hard_weight: float = 1.0
+    student: Insights | None = None  # what is caught of the student beside its logits
+    learned: LearnedTemperature | None = None  # in place of the temperature's schedule
+
+    @cached_property
+    def parts(self) -> nn.ModuleList:
+        modules = (*(term.loss for term in self.terms), self.learned)
+        return nn.ModuleList([module for module in modules if isinstance(module, nn.Module)])
 
     def prepare(self, stretch: Batch) -> Batch:
         return replace(self.hard.prepare(stretch), teacher=self.teacher.ahead(stretch))
 
     def __call__(self, outputs: Outputs, batch: Batch, progress: Progress) -> tuple[Tensor, Logs]:
+        student = replace(outputs, index=batch.index)
+        student = student if self.student is None else self.student.join(student)
         teacher = self.teacher(batch) if batch.teacher is None else batch.teacher
+        temperature = self._temperature(student, teacher, progress)
         hard = self.hard.loss(outputs, batch)
-        soft = self.soft(outputs, teacher, batch.labels, self.temperature(progress))
-        # (1 - alpha) · hard + alpha · soft in one operation
-        total = torch.lerp(hard, soft.to(hard.dtype), self.alpha(progress))
-        return total, {"hard": hard.detach(), "soft": soft.detach()}
+        losses = [term(student, teacher, batch.shown, temperature, batch.inputs) for term in self.terms]
+        if len(losses) == 1 and self.terms[0].weight is None:
+            # (1 - alpha) · hard + alpha · soft in one operation
+            alpha = self.alpha(progress) * self.terms[0].weighs(progress)
+            total = torch.lerp(hard, losses[0].to(hard.dtype), alpha)
+            return total, {"hard": hard.detach(), "soft": losses[0].detach()}
+        total = self._sum(hard, losses, progress)
+        named = {term.name: loss.detach() for term, loss in zip(self.terms, losses, strict=True)}
+        return total, {"hard": hard.detach(), **({"soft": losses[0].detach()} if len(losses) == 1 else named)}
+
+    def _temperature(self, student: Outputs, teacher: Outputs, progress: Progress) -> Temperature:
+        if self.learned is None:
+            return self.temperature(progress)
+        assert isinstance(self.temperature, Learned)
+        return self.learned(student, teacher, self.temperature.strength(progress))  # type: ignore[no-any-return]
+
+    def _sum(self, hard: Tensor, losses: list[Tensor], progress: Progress) -> Tensor:
+        by_alpha = any(term.weight is None for term in self.terms)
+        alpha = self.alpha(progress)
+        total = hard * (1 - alpha if by_alpha else self.hard_weight)
+        for term, loss in zip(self.terms, losses, strict=True):
+            share = alpha if term.weight is None else 1.0
+            total = total + share * term.weighs(progress) * loss.to(hard.dtype)
+        return total

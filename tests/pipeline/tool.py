@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from distill_cli.config.overrides import as_hydra
+from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
 from distill_cli.stages.session import Session
 
@@ -30,7 +31,7 @@ def new_session(directory: Path, *overrides: str) -> Session:
         user_config(str(Path(__file__).parent / "conf")),
         initialize_config_dir(str(config_dir()), version_base=VERSION_BASE),
     ):
-        config = compose("config", overrides=[as_hydra(word) for word in words])
+        config = compose("config", overrides=[as_hydra(combined(word)) for word in words])
     return Session.of(config)
 
 

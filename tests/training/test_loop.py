@@ -65,6 +65,7 @@ class Plain:
 
     def __init__(self, function) -> None:
         self.function = function
+        self.parts = nn.ModuleList()
 
     def prepare(self, stretch):
         return stretch

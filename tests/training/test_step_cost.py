@@ -16,6 +16,7 @@ from distill_cli.runtime.device import resolve, upload
 from distill_cli.schedules import Constant
 from distill_cli.training.loop import SETTLE_EVERY
 from distill_cli.training.objectives import CrossEntropy, Distillation
+from distill_cli.training.terms import Term
 
 CPU = resolve("cpu", "fp32", "false")
 MIXUP = {"_target_": "distill_cli.data.views.mixing.Mixup", "beta": 1.0}
@@ -73,7 +74,7 @@ class Table:
 
 def distillation(teacher=None) -> Distillation:
     return Distillation(
-        CrossEntropy(), KnowledgeDistillation(), teacher or Table(), Constant(4.0), Constant(0.9)
+        CrossEntropy(), (Term("kd", KnowledgeDistillation()),), teacher or Table(), Constant(4.0), Constant(0.9)
     )
 
 
@@ -125,10 +126,10 @@ def test_distilling_adds_a_fixed_handful_of_operations_to_a_step(tmp_path):
     assert ours - plain <= 19  # two softmaxes, their difference, the gradient, the sum of two losses
 
 
-def test_mixing_adds_three_slices_and_a_cross_entropy_with_probabilities_to_a_step(tmp_path):
+def test_mixing_adds_four_slices_and_a_cross_entropy_with_probabilities_to_a_step(tmp_path):
     mixed = per_step(lambda n: len(operations(objective_trainer(tmp_path, distillation(), MIXUP), n).names))
     plain = per_step(lambda n: len(operations(objective_trainer(tmp_path, distillation()), n).names))
-    assert mixed - plain <= 3 + 6
+    assert mixed - plain <= 4 + 6
 
 
 def test_no_step_copies_pixels_or_logits(tmp_path):

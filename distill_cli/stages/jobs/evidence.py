@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import verified
-from distill_cli.config.targets import instantiate
+from distill_cli.config.loss_terms import terms_of
+from distill_cli.config.targets import instantiate, instantiate_nested
 from distill_cli.data.batch import Batch
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import UNLABELLED, ArraySplit
@@ -28,7 +29,7 @@ from distill_cli.errors import ArtifactError
 from distill_cli.evaluation.diagnosis import Evidence, compared_epochs
 from distill_cli.evaluation.metrics import predict_all
 from distill_cli.evaluation.remedies import moves, remedies
-from distill_cli.losses.kd import softened_kl
+from distill_cli.losses.kd import KnowledgeDistillation, softened_kl
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.soften import soften
 from distill_cli.plan import Plan
@@ -37,7 +38,8 @@ from distill_cli.runtime.device import Runtime
 from distill_cli.schedules import values_of
 from distill_cli.stages.jobs.train import HISTORY
 from distill_cli.stages.jobs.workplace import clean_loader, teacher_source
-from distill_cli.training.objectives import CrossEntropy, SoftLoss
+from distill_cli.training.objectives import CrossEntropy
+from distill_cli.training.terms import SoftLoss
 
 Figures = dict[str, Any]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -109,7 +111,9 @@ def _fall(plan: Plan) -> float | None:
 def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -> _Taught:
     """Raises `ArtifactError` where the soft labels are gone or damaged."""
     config = plan.config
-    teacher, soft = teacher_source(plan, runtime.device, views=1), instantiate(config.loss)
+    if not plan.is_taught:
+        return _Taught()
+    teacher, (soft, has_temperature) = teacher_source(plan, runtime.device, views=1), _soft(plan)
     temperatures = values_of(instantiate(config.temperature_schedule))
     taught = _Taught(
         min(temperatures), fmean(temperatures), max(temperatures), math.log(len(plan.data.classes))
@@ -119,9 +123,24 @@ def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -
         said = teacher(batch)
         answered = gradients.add(batch, said)
         taught.add(batch, said, answered)
-        taught.has_temperature |= _depends_on_temperature(soft, answered, said, batch.labels, taught.mean)
+        if has_temperature:
+            taught.has_temperature |= _depends_on_temperature(soft, answered, said, batch.labels, taught.mean)
     taught.cosine = gradients.cosine()
     return taught
+
+
+def _soft(plan: Plan) -> tuple[SoftLoss, bool]:
+    """The loss whose gradients are looked at, and whether the temperature may be of importance to it.
+
+    That of the config, where it needs logits and no parts that were trained with it; else `kd`: what the teacher
+    says against what the labels say is a question to both of them, not to the loss.
+    """
+    terms = terms_of(plan.config.loss)
+    if len(terms) == 1 and terms[0].needs == "logits":
+        loss = instantiate_nested(terms[0].spec)
+        if not isinstance(loss, nn.Module):
+            return loss, True
+    return KnowledgeDistillation(), False
 
 
 def _views(plan: Plan, runtime: Runtime, index: Integers) -> Iterator[Batch]:

@@ -26,6 +26,7 @@ from distill_cli.soft_labels.writer import Labelled, Labeller, WriteBehind
 from distill_cli.stages.jobs.workplace import (
     clean_loader,
     memory_advice,
+    teacher_spec,
     train_loader,
     trained_model,
 )
@@ -46,7 +47,7 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
         track("soft labels", rows, "rows") as tracker,
     ):
         batch_size = plan.config.soft_labels["batch_size"]
-        teacher, runtime = trained_model(plan, plan.config.teacher.model, plan.teacher, batch_size)
+        teacher, runtime = trained_model(plan, teacher_spec(plan), plan.teacher, batch_size)
         labeller = _labeller(plan, teacher, runtime, stop, tracker)
         _check_space(plan, labeller, missing)
         with plan.labels.place.locked():  # for labels.json alone: blocks are claimed one by one

@@ -6,7 +6,7 @@ them: whether they do is in the report's key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,10 @@ from distill_cli.evaluation.provenance import provenance
 from distill_cli.evaluation.report import REPORT, ROLES, SCHEMA, comparison, markdown
 from distill_cli.evaluation.report_page import page, pictures_of
 from distill_cli.evaluation.sections import paired, sections, trust
+from distill_cli.losses.averaging import Average
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.cost import count_macs, count_parameters
+from distill_cli.models.ensemble import Ensemble
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, counted_threads
 from distill_cli.soft_labels.encodings import open_encoding
@@ -32,7 +34,14 @@ from distill_cli.soft_labels.reader import clean_logits
 from distill_cli.stages.ensure import Built
 from distill_cli.stages.jobs.evidence import gather
 from distill_cli.stages.jobs.train import HISTORY
-from distill_cli.stages.jobs.workplace import clean_loader, memory_advice, trained_model
+from distill_cli.stages.jobs.workplace import (
+    clean_loader,
+    memory_advice,
+    runtime_for,
+    student_spec,
+    teacher_spec,
+    trained_model,
+)
 from distill_cli.stages.result import finite_or_null
 
 Figures = dict[str, Any]
@@ -51,7 +60,7 @@ class Measured:
 def measure(plan: Plan, place: Place, command: str) -> Built:
     """The report of `place`, whose identity says what is read; `command` makes it all from nothing."""
     with memory_advice("evaluate.batch_size"):
-        student = _opened(plan, plan.config.student.model, plan.student)
+        student = _opened(plan, student_spec(plan), plan.student)
         measured = _all_models(plan, place, student)
         report = finite_or_null(_report(plan, place, command, measured, student))
     write_json(place.work / REPORT, report)
@@ -83,22 +92,32 @@ def _report(
         "comparison": comparison(models, paired(student, answers["baseline"])),
         "settings": _settings(plan, place, measured["student"].runtime),
         **parts,
-        "curves": {role: _history(made_from[role]) if role in measured else [] for role in ROLES},
+        "curves": {role: _history(made_from[role]) if role in made_from else [] for role in ROLES},
         "provenance": provenance({**made_from, "report": place}, with_notes=settings.latency),
         **_diagnosis(plan, opened, models),
     }
 
 
 def _all_models(plan: Plan, place: Place, student: Opened) -> dict[str, Measured]:
-    config = plan.config
-    known = _cached(plan) if place.identity["teacher_logits"] else None
-    teacher = _one_model(plan, plan.teacher, _opened(plan, config.teacher.model, plan.teacher), known=known)
+    first = plan.first
+    known = _cached(first) if place.identity["teacher_logits"] else None
+    files = [member.teacher for member in first.members]
+    teacher = _one_model(plan, first.teacher, _teacher(first), files, known=known)
     found = {"teacher": teacher}
     found["student"] = _one_model(plan, plan.student, student, teacher=teacher.predictions)
     if plan.distils and place.identity["baseline"]:
-        baseline = _opened(plan, config.student.model, plan.baseline)
+        baseline = _opened(plan, plan.config.student.model, plan.baseline)
         found["baseline"] = _one_model(plan, plan.baseline, baseline, teacher=teacher.predictions)
     return found
+
+
+def _teacher(plan: Plan) -> Opened:
+    """The teacher; several of them as one model."""
+    opened = [_opened(member, teacher_spec(member), member.teacher) for member in plan.members]
+    if len(opened) == 1:
+        return opened[0]
+    together = Ensemble([model for model, _ in opened], Average(*plan.average)).eval()
+    return together, runtime_for(plan, together, plan.config.evaluate.batch_size)
 
 
 def _opened(plan: Plan, spec: Mapping[str, Any], place: Place) -> Opened:
@@ -116,11 +135,13 @@ def _one_model(
     plan: Plan,
     place: Place,
     opened: Opened,
+    places: Sequence[Place] = (),
     *,
     known: Predictions | None = None,
     teacher: Predictions | None = None,
 ) -> Measured:
-    """`known`: what it says, where that need not be computed. `teacher`: what its teacher says."""
+    """`places`: where its members lie. `known`: what it says, where that need not be computed. `teacher`: what its
+    teacher says."""
     settings, data = plan.config.evaluate, plan.data
     model, runtime = opened
     with runtime.at_work():
@@ -133,14 +154,26 @@ def _one_model(
         **scores(predictions, settings.ece_bins),
         **trust(predictions.answers),
         **(closeness(predictions, teacher) if teacher is not None else {}),
-        "validation_top1": read_manifest(place.directory)["metrics"].get("validation_top1"),
+        "validation_top1": _validation(plan, place, model, runtime),
         "parameters": count_parameters(model),
         "macs": count_macs(model, data.image_shape),
         "precision": runtime.describe()["precision"],
-        "file_bytes": (place.directory / WEIGHTS).stat().st_size,
+        "file_bytes": sum((at.directory / WEIGHTS).stat().st_size for at in places or (place,)),
         **timed,
     }
     return Measured(figures, predictions, runtime)
+
+
+def _validation(plan: Plan, place: Place, model: nn.Module, runtime: Runtime) -> float | None:
+    """As its artefact has it; that of an ensemble, which has none, is measured."""
+    if place.is_complete():
+        found: float | None = read_manifest(place.directory)["metrics"].get("validation_top1")
+        return found
+    if not len(plan.data.validation):
+        return None
+    settings, loader = plan.config.evaluate, clean_loader(plan, plan.data.validation, runtime)
+    top1: float = scores(predict_all(model, loader, runtime, settings.batch_size), settings.ece_bins)["top1"]
+    return top1
 
 
 def _diagnosis(plan: Plan, student: Opened, models: Mapping[str, Figures | None]) -> dict[str, Any]:
@@ -156,14 +189,25 @@ def _diagnosis(plan: Plan, student: Opened, models: Mapping[str, Figures | None]
 
 def _made_from(plan: Plan, place: Place) -> dict[str, Place]:
     """What the report is about, in the order in which it was made."""
-    has_labels = plan.distils and not plan.teacher_is_online
     has_baseline = plan.distils and place.identity["baseline"]
+    teachers, labels = _numbered("teacher", [m.teacher for m in plan.first.members]), {}
+    if plan.reads_labels:
+        labels = _numbered("soft labels", [member.labels.place for member in plan.members])
+    before = _numbered("student before", [link.student for link in plan.links[:-1]])
     return {
-        "teacher": plan.teacher,
-        **({"soft labels": plan.labels.place} if has_labels else {}),
+        **teachers,
+        **before,
+        **labels,
         "student": plan.student,
         **({"baseline": plan.baseline} if has_baseline else {}),
     }
+
+
+def _numbered(what: str, places: Sequence[Place]) -> dict[str, Place]:
+    """`teacher`; or `teacher 1`, `teacher 2`."""
+    if len(places) == 1:
+        return {what: places[0]}
+    return {f"{what} {number}": place for number, place in enumerate(places, 1)}
 
 
 def _history(place: Place) -> list[dict[str, float]]:

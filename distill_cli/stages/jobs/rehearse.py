@@ -7,44 +7,64 @@ from dataclasses import replace
 import torch
 from torch.nn import Module
 
+from distill_cli.config.loss_terms import reuses_classifier
 from distill_cli.config.schema import Training
 from distill_cli.config.targets import instantiate
 from distill_cli.data.views.views import open_views
-from distill_cli.losses.outputs import Outputs
-from distill_cli.models.penultimate import Penultimate
+from distill_cli.errors import ConfigError
+from distill_cli.models.penultimate import classifier_of
+from distill_cli.models.reused_classifier import wrapped
 from distill_cli.plan import Plan
 from distill_cli.schedules import values_of
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.rows import as_bytes
+from distill_cli.stages.jobs.objective import INSIDE, Losses
 from distill_cli.stages.jobs.workplace import new_model, open_runtime
 from distill_cli.training.optimizers import build_optimizer
 
 
 def rehearse(plan: Plan) -> None:
     """Raises `ConfigError` for whatever a stage of this plan would refuse to be made of."""
-    config = plan.config
     open_runtime(plan)
-    for recipe in (config.teacher, config.student):
+    teachers = [member.config.teacher for member in plan.first.members]
+    for recipe in (*teachers, *(link.config.student for link in plan.links)):
         _optimizer(recipe, new_model(plan, recipe.model, recipe.seed, pretrained=False))
-    for views in (config.views, plan.teacher_views):
+    for views in (plan.config.views, plan.teacher_views):
         open_views(views, plan.data.image_shape[1:])
     if plan.distils:
-        rehearse_loss(plan)
+        for link in plan.links:
+            rehearse_loss(link)
 
 
+@torch.no_grad()
 def rehearse_loss(plan: Plan) -> None:
-    """Try the loss on what the teacher source will give it, at both ends of the temperature's way."""
-    config, logits = plan.config, torch.zeros(2, len(plan.data.classes))
-    temperatures = values_of(instantiate(config.temperature_schedule))
-    loss, encoding = instantiate(config.loss), open_encoding(config.soft_labels, logits.shape[1])
-    teacher = (
-        Outputs(logits) if plan.teacher_is_online else encoding.decode(as_bytes(encoding.encode(logits)))
-    )
-    if config.soft_labels["embedding"]:
-        model = new_model(plan, config.teacher.model, seed=0, pretrained=False)
-        teacher = replace(teacher, embedding=torch.zeros(2, Penultimate(model).width))
+    """Try the losses on what the teacher source will give them, at both ends of the temperature's way."""
+    teacher = None
+    if plan.needs & INSIDE:
+        teacher = new_model(plan, plan.teacher_model, seed=0, pretrained=False).eval()
+    losses = Losses.fitted(plan, _student(plan, teacher), teacher)
+    student, said = losses.example
+    if plan.reads_labels:
+        encoding = open_encoding(plan.config.soft_labels, said.logits.shape[1])
+        stored = encoding.decode(as_bytes(encoding.encode(said.logits)))
+        said = replace(said, dense=stored.dense, top=stored.top)
+    temperatures = values_of(instantiate(plan.config.temperature_schedule))
+    empty, labels = torch.zeros(2, *plan.data.image_shape), torch.zeros(2, dtype=torch.long)
     for temperature in (min(temperatures), max(temperatures)):
-        loss(Outputs(logits), teacher, torch.zeros(2, dtype=torch.long), temperature)
+        at = temperature if losses.learned is None else losses.learned(student, said, 0.0)
+        for term in losses.terms:
+            term(student, said, labels, at, empty)
+
+
+def _student(plan: Plan, teacher: Module | None) -> Module:
+    """One before its training; it may end in its teacher's classifier."""
+    spec = plan.config.student.model
+    if reuses_classifier(plan.config.loss):
+        classifier = None if teacher is None else classifier_of(teacher)
+        if classifier is None:
+            raise ConfigError(f"loss={plan.config.loss.get('name')}: the teacher has no linear classifier")
+        spec = wrapped(spec, classifier.in_features)
+    return new_model(plan, spec, seed=0, pretrained=False)
 
 
 def _optimizer(recipe: Training, model: Module) -> None:

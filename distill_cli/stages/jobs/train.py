@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from distill_cli.artifacts.files import write_bytes, write_json
 from distill_cli.artifacts.store import CHECKPOINT, Place
-from distill_cli.config.schema import Training
+from distill_cli.config.schema import Spec, Training
 from distill_cli.config.targets import instantiate
 from distill_cli.data.loader import Loader
 from distill_cli.evaluation.metrics import predict_all, scores
@@ -23,19 +24,20 @@ from distill_cli.runtime.console import say, track
 from distill_cli.runtime.device import Runtime
 from distill_cli.runtime.signals import graceful
 from distill_cli.stages.ensure import Built
+from distill_cli.stages.jobs.objective import INSIDE, distillation
 from distill_cli.stages.jobs.rehearse import rehearse_loss
 from distill_cli.stages.jobs.workplace import (
     clean_loader,
     memory_advice,
     new_model,
+    new_student,
     open_runtime,
     runtime_for,
-    teacher_source,
     train_loader,
     training_runtime,
 )
 from distill_cli.training.loop import OnEpoch, Record, Trainer, TrainingRun, unfollowed
-from distill_cli.training.objectives import CrossEntropy, Distillation, Objective
+from distill_cli.training.objectives import CrossEntropy, Objective
 from distill_cli.training.unseen_taps import zero_unseen_taps
 
 HISTORY = "history.json"  # one record an epoch
@@ -43,27 +45,26 @@ HISTORY = "history.json"  # one record an epoch
 
 def train_teacher(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     recipe = plan.config.teacher
+    model = new_model(plan, recipe.model, recipe.seed)
     objective = CrossEntropy(recipe.label_smoothing)
-    return _train(plan, "teacher", plan.teacher, recipe, plan.teacher_views, objective, on_epoch)
+    pupil = Pupil("teacher", plan.teacher, recipe, recipe.model, model, plan.teacher_views)
+    return _train(plan, pupil, objective, on_epoch)
 
 
 def train_baseline(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
     recipe = plan.config.student
+    model = new_model(plan, recipe.model, recipe.seed)
     objective = CrossEntropy(recipe.label_smoothing)
-    return _train(plan, "baseline", plan.baseline, recipe, plan.config.views, objective, on_epoch)
+    pupil = Pupil("baseline", plan.baseline, recipe, recipe.model, model, plan.config.views)
+    return _train(plan, pupil, objective, on_epoch)
 
 
 def train_student(plan: Plan, on_epoch: OnEpoch = unfollowed) -> Built:
-    config = plan.config
     rehearse_loss(plan)
-    objective = Distillation(
-        hard=CrossEntropy(config.student.label_smoothing),
-        soft=instantiate(config.loss),
-        teacher=teacher_source(plan, open_runtime(plan).device),
-        temperature=instantiate(config.temperature_schedule),
-        alpha=instantiate(config.alpha_schedule),
-    )
-    return _train(plan, "student", plan.student, config.student, config.views, objective, on_epoch)
+    recipe = plan.config.student
+    spec, model = new_student(plan)
+    pupil = Pupil("student", plan.student, recipe, spec, model, plan.config.views)
+    return _train(plan, pupil, distillation(plan, model, open_runtime(plan).device), on_epoch)
 
 
 def import_teacher(plan: Plan) -> Built:
@@ -75,19 +76,25 @@ def import_teacher(plan: Plan) -> Built:
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
 
 
-def _train(
-    plan: Plan,
-    role: str,
-    place: Place,
-    recipe: Training,
-    views: Mapping[str, Any],
-    objective: Objective,
-    on_epoch: OnEpoch,
-) -> Built:
-    setting = "teacher" if role == "teacher" else "student"
+@dataclass(frozen=True)
+class Pupil:
+    """A model that is to be trained."""
+
+    role: str  # teacher, student or baseline
+    place: Place
+    recipe: Training
+    spec: Spec  # its architecture, as its artefact will say it
+    model: nn.Module  # on the host
+    views: Spec
+
+
+def _train(plan: Plan, pupil: Pupil, objective: Objective, on_epoch: OnEpoch) -> Built:
+    recipe, model, place = pupil.recipe, pupil.model, pupil.place
+    setting = "teacher" if pupil.role == "teacher" else "student"
     with memory_advice(f"{setting}.batch_size, or raise {setting}.accumulation"):
-        model = new_model(plan, recipe.model, recipe.seed)
         runtime = training_runtime(plan, model, recipe)
+        if pupil.role == "student" and plan.needs & INSIDE:
+            runtime = replace(runtime, compile=False, graphs=False)  # hooks are Python
         if runtime.device.type == "cpu" and runtime.dtype != torch.float32:
             zero_unseen_taps(model, plan.data.image_shape)
         trainer = Trainer(
@@ -96,7 +103,7 @@ def _train(
                 model=model,
                 objective=objective,
                 lr_schedule=instantiate(recipe.lr_schedule),
-                loader=train_loader(plan, views, runtime),
+                loader=train_loader(plan, pupil.views, runtime),
                 validate=_Validation(plan, runtime),
                 runtime=runtime,
                 key=place.key,
@@ -106,18 +113,21 @@ def _train(
             )
         )
         resumed = trainer.resume()
-        say(_announcement(role, plan, trainer, resumed))
-        with graceful() as stop, track(role, trainer.progress.total_steps, "steps", trainer.step) as tracker:
+        say(_announcement(pupil, plan, trainer, resumed))
+        with (
+            graceful() as stop,
+            track(pupil.role, trainer.progress.total_steps, "steps", trainer.step) as tracker,
+        ):
             model = trainer.train(stop, tracker)
-        return _keep(plan, place, recipe.model, model, trainer.history, runtime, resumed)
+        return _keep(plan, place, pupil.spec, model, trainer.history, runtime, resumed)
 
 
-def _announcement(role: str, plan: Plan, trainer: Trainer, resumed: bool) -> str:
+def _announcement(pupil: Pupil, plan: Plan, trainer: Trainer, resumed: bool) -> str:
     """One line: what is trained, how much, and what `auto` came to."""
     recipe = trainer.recipe
     start = f", resumed in epoch {trainer.epoch + 1}" if resumed else ""
     return (
-        f"{role}: {recipe.model.get('name', 'model')}, {count_parameters(trainer.model):,} parameters, "
+        f"{pupil.role}: {recipe.model.get('name', 'model')}, {count_parameters(trainer.model):,} parameters, "
         f"{len(plan.data.train):,} samples × {recipe.epochs} epochs on {trainer.run.runtime}{start}"
     )
 

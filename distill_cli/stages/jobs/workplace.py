@@ -10,23 +10,33 @@ from typing import Any
 import torch
 from torch import nn
 
-from distill_cli.artifacts.store import Place, verified
-from distill_cli.config.schema import Training
+from distill_cli.artifacts.store import Place, read_manifest, verified
+from distill_cli.config.loss_terms import reuses_classifier
+from distill_cli.config.schema import Spec, Training
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import Split
 from distill_cli.data.views.views import open_views
 from distill_cli.errors import ResourceError
+from distill_cli.losses.averaging import Average
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.build import build_model
 from distill_cli.models.cost import count_layers, count_macs
-from distill_cli.models.penultimate import Penultimate
+from distill_cli.models.penultimate import classifier_of
+from distill_cli.models.reused_classifier import adopt, wrapped
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, Work, resolve
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.reader import LabelReader
+from distill_cli.training.insights import Insights
 from distill_cli.training.loop import steps_per_epoch
-from distill_cli.training.teacher_sources import CachedTeacher, OnlineTeacher, TeacherSource
+from distill_cli.training.teacher_sources import (
+    CachedTeacher,
+    Ensemble,
+    NoTeacher,
+    OnlineTeacher,
+    TeacherSource,
+)
 
 
 def open_runtime(plan: Plan, work: Work | None = None) -> Runtime:
@@ -56,6 +66,19 @@ def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: boo
     return build_model(spec, num_classes=classes, image_shape=shape, seed=seed, pretrained=pretrained)
 
 
+def new_student(plan: Plan) -> tuple[Spec, nn.Module]:
+    """A student before its training, and its architecture: it may end in its teacher's classifier."""
+    recipe = plan.config.student
+    if not (plan.is_taught and reuses_classifier(plan.config.loss)):
+        return recipe.model, new_model(plan, recipe.model, recipe.seed)
+    classifier = classifier_of(trained_teacher(plan)[0])
+    assert classifier is not None, "the loss was rehearsed with this teacher"
+    spec = wrapped(recipe.model, classifier.in_features)
+    model = new_model(plan, spec, recipe.seed)
+    adopt(model, classifier)
+    return spec, model
+
+
 def trained_model(
     plan: Plan, spec: Mapping[str, Any], place: Place, batch_size: int
 ) -> tuple[nn.Module, Runtime]:
@@ -66,15 +89,50 @@ def trained_model(
     return runtime.place(model).eval(), runtime
 
 
-def teacher_source(plan: Plan, device: torch.device, views: int | None = None) -> TeacherSource:
-    """The teacher itself, or its rows; with `views` those of so many views of a sample alone."""
-    config, spec = plan.config, plan.config.soft_labels
+def trained_teacher(plan: Plan) -> tuple[nn.Module, Runtime]:
+    """The one teacher of a student, on the device, in eval mode."""
+    return trained_model(plan, teacher_spec(plan), plan.teacher, plan.config.student.batch_size)
+
+
+def teacher_spec(plan: Plan) -> Spec:
+    """The architecture of the teacher; as it was trained, where it was a student itself."""
+    return plan.config.teacher.model if plan.taught_by is None else student_spec(plan.taught_by)
+
+
+def student_spec(plan: Plan) -> Spec:
+    """The architecture of the student as it was trained: it may end in its teacher's classifier."""
+    model = plan.config.student.model
+    if not (plan.is_taught and reuses_classifier(plan.config.loss)):
+        return model
+    return wrapped(model, read_manifest(plan.student.directory)["model"]["width"])
+
+
+def teacher_source(
+    plan: Plan,
+    device: torch.device,
+    views: int | None = None,
+    opened: tuple[nn.Module, Runtime] | None = None,
+    insights: Insights | None = None,
+) -> TeacherSource:
+    """The teachers themselves, or their rows; with `views` those of so many views of a sample alone.
+
+    `opened` and `insights`: the teacher, where it is at hand already, and what is caught of it.
+    """
+    if not plan.is_taught:
+        return NoTeacher()
     if plan.teacher_is_online:
-        teacher, runtime = trained_model(plan, config.teacher.model, plan.teacher, config.student.batch_size)
-        return OnlineTeacher(teacher, runtime, Penultimate(teacher) if spec["embedding"] else None)
+        found = [opened] if opened else [trained_teacher(member) for member in plan.members]
+        sources: list[TeacherSource] = [OnlineTeacher(*one, insights) for one in found]
+    else:
+        sources = [_cached_teacher(member, device, views) for member in plan.members]
+    return sources[0] if len(sources) == 1 else Ensemble(tuple(sources), Average(*plan.average))
+
+
+def _cached_teacher(plan: Plan, device: torch.device, views: int | None) -> CachedTeacher:
+    spec = plan.config.soft_labels
     labels = plan.labels if views is None else replace(plan.labels, views=views)
     encoding, resident = open_encoding(spec, len(plan.data.classes)), str(spec["resident"]).lower()
-    return CachedTeacher(LabelReader(labels, encoding, device, resident, config.trainer.resident_bytes))
+    return CachedTeacher(LabelReader(labels, encoding, device, resident, plan.config.trainer.resident_bytes))
 
 
 def train_loader(plan: Plan, views: Mapping[str, Any], runtime: Runtime) -> Loader:

@@ -1,0 +1,74 @@
+"""Who teaches whom: the distillations that a config asks for, one after the other, and the teachers that speak as one.
+
+Several models in one place, `teacher=[resnet56,wrn_40_2]`, are one spec with `members`. Each has the recipe of that
+place. Of a model named twice the second has the next seed, so that it is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from distill_cli.config.schema import Config, Spec, TeacherTraining, require
+from distill_cli.errors import ConfigError
+
+MEMBERS = "members"
+
+
+def models_of(spec: Spec) -> list[Spec]:
+    """The models of a place, in the order in which they were named."""
+    return list(spec[MEMBERS].values()) if MEMBERS in spec else [spec]
+
+
+def members_of(teacher: TeacherTraining) -> list[TeacherTraining]:
+    """Each teacher by itself. Raises `ConfigError` where there is not a checkpoint for each, or for none."""
+    models = models_of(teacher.model)
+    checkpoints = teacher.checkpoint if isinstance(teacher.checkpoint, list) else [teacher.checkpoint]
+    if teacher.checkpoint is None:
+        checkpoints = [None] * len(models)
+    if len(checkpoints) != len(models):
+        name = teacher.model.get("name", "")
+        raise ConfigError(
+            f"teacher.checkpoint: {len(checkpoints)} for {len(models)} teachers ({name}); name one for each: "
+            "teacher.checkpoint=[A.safetensors,B.safetensors]"
+        )
+    return [
+        replace(teacher, model=model, seed=teacher.seed + times, checkpoint=checkpoint, weights=None)
+        for model, times, checkpoint in zip(models, _times(models), checkpoints, strict=True)
+    ]
+
+
+def weights_of(teacher: TeacherTraining, members: int) -> tuple[float, ...]:
+    """What each member's opinion counts; they add up to 1. Raises `ConfigError`."""
+    weights = teacher.weights
+    if weights is None:
+        return (1 / members,) * members
+    are_numbers = isinstance(weights, list) and all(
+        isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
+    )
+    rule = (
+        f"must be {members} numbers from 0, not all 0"
+        if members > 1
+        else "is for teacher=[A,B]: there is one"
+    )
+    is_list = are_numbers and len(weights) == members and sum(weights) > 0 and members > 1
+    require(is_list, "teacher.weights", weights, rule)
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+def links_of(config: Config) -> Iterator[Config]:
+    """One config a distillation: of each assistant, then of each generation of the student.
+
+    Generation g has the student's seed plus g, so that the first is the student without generations.
+    """
+    if config.assistant:
+        for model in models_of(config.assistant):
+            yield replace(config, student=replace(config.student, model=model, init=None))
+    for generation in range(config.generations):
+        seed = config.student.seed + generation
+        yield replace(config, student=replace(config.student, seed=seed))
+
+
+def _times(models: list[Spec]) -> list[int]:
+    """How often each was named before."""
+    return [models[:number].count(model) for number, model in enumerate(models)]
