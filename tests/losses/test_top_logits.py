@@ -8,9 +8,11 @@ from torch.nn import functional as F
 
 from distill_cli.errors import ConfigError
 from distill_cli.losses.cross_entropy import TeacherCrossEntropy
+from distill_cli.losses.jensen_shannon import JensenShannon
 from distill_cli.losses.kd import KnowledgeDistillation, softened_kl
 from distill_cli.losses.logit_mse import LogitMse
 from distill_cli.losses.outputs import Outputs
+from distill_cli.losses.reverse_kl import ReverseKl
 from distill_cli.losses.soft_cross_entropy import SoftCrossEntropy
 from distill_cli.losses.tail import Tail, node_count, temperatures
 from distill_cli.losses.top import TopLogits
@@ -65,7 +67,7 @@ def test_more_classes_bring_the_kl_up_to_the_dense_one_and_never_above(temperatu
     )
 
 
-@pytest.mark.parametrize("loss", [KnowledgeDistillation(), SoftCrossEntropy()])
+@pytest.mark.parametrize("loss", [KnowledgeDistillation(), SoftCrossEntropy(), JensenShannon(), ReverseKl()])
 def test_with_all_classes_value_and_gradient_are_those_of_the_dense_teacher(loss):
     student, teacher = logits(0), logits(1)
     for temperature in (0.5, 1, 4, 20, 100):
@@ -73,6 +75,14 @@ def test_with_all_classes_value_and_gradient_are_those_of_the_dense_teacher(loss
         expected, expected_gradient = value_and_gradient(loss, student, Outputs(teacher), temperature)
         assert value == pytest.approx(expected, rel=1e-10)
         torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("loss", [KnowledgeDistillation(), JensenShannon(), JensenShannon(0.1), ReverseKl()])
+def test_a_divergence_is_never_above_the_one_over_all_classes(loss):
+    student, teacher = logits(0), logits(1)
+    values = [value_and_gradient(loss, student, top(teacher, k), NODES[3])[0] for k in (1, 5, 20)]
+    values.append(value_and_gradient(loss, student, Outputs(teacher), NODES[3])[0])
+    assert values == sorted(values) and values[0] > 0
 
 
 def test_soft_cross_entropy_has_the_gradient_of_kd():
