@@ -1,7 +1,8 @@
 """The ResNets of CIFAR (He et al. 2015, arXiv:1512.03385, section 4.2) in the widths of the CRD protocol.
 
 One decision to know: modules are named as in the published CRD checkpoints (`conv1`, `layer1.0.conv1`,
-`layer2.0.downsample.0`, `fc`), so that these load; features are found under `layer1` to `layer3`.
+`layer2.0.downsample.0`, `fc`), so that these load; features are found under `layer1` to `layer3`. ReLUs
+are modules, so that what goes into them can be caught.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -31,6 +31,7 @@ class CifarResNet(nn.Module):
             raise ValueError(f"widths must be four numbers (stem and three stages), not {list(widths)}")
         self.conv1 = _conv3x3(in_channels, widths[0])
         self.bn1 = nn.BatchNorm2d(widths[0])
+        self.relu = nn.ReLU()
         self.layer1 = _stage(widths[0], widths[1], blocks, stride=1)
         self.layer2 = _stage(widths[1], widths[2], blocks, stride=2)
         self.layer3 = _stage(widths[2], widths[3], blocks, stride=2)
@@ -41,7 +42,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, pictures: Tensor) -> Tensor:
-        features = F.relu(self.bn1(self.conv1(pictures)))
+        features = self.relu(self.bn1(self.conv1(pictures)))
         features = self.layer3(self.layer2(self.layer1(features)))
         logits: Tensor = self.fc(self.avgpool(features).flatten(1))
         return logits
@@ -54,17 +55,20 @@ class BasicBlock(nn.Module):
         super().__init__()
         self.conv1 = _conv3x3(in_channels, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
+        self.relu1 = nn.ReLU()
         self.conv2 = _conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
+        self.relu2 = nn.ReLU()
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != width:
             projection = nn.Conv2d(in_channels, width, 1, stride, bias=False)
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(width))
 
     def forward(self, features: Tensor) -> Tensor:
-        residual = F.relu(self.bn1(self.conv1(features)))
+        residual = self.relu1(self.bn1(self.conv1(features)))
         residual = self.bn2(self.conv2(residual))
-        return F.relu(residual + self.downsample(features))
+        total: Tensor = self.relu2(residual + self.downsample(features))
+        return total
 
 
 def _stage(in_channels: int, width: int, blocks: int, stride: int) -> nn.Sequential:

@@ -91,14 +91,14 @@ class _Tap:
 
     def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if module.training is self.training:
-            first = _first(inputs)
+            first = first_tensor(inputs)
             self._keep(
                 first.clone() if isinstance(first, Tensor) else first
             )  # an in-place ReLU writes into it
 
     def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if module.training is self.training:
-            self._keep(_first(output))
+            self._keep(first_tensor(output))
 
     def take(self, name: str) -> Tensor:
         caught, self.caught = self.caught, None
@@ -119,5 +119,6 @@ class _Tap:
         self.version = features._version if is_known else None
 
 
-def _first(values: Any) -> Any:
+def first_tensor(values: Any) -> Any:
+    """What stands first where a module hands on several things."""
     return values[0] if isinstance(values, tuple | list) and values else values
