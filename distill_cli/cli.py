@@ -1,5 +1,5 @@
 """The command line: verbs, behind each of them whatever Hydra understands; `compare` and `cache`, which look at and
-after what they made and have nothing to do with Hydra.
+after what they made, and `losses`, which lists what there is: these have nothing to do with Hydra.
 
 Nothing here imports Hydra or torch before a verb runs: help and completion of verbs answer at once. Help is
 plain text, because Typer's rich help alone would take longer than all the rest.
@@ -37,7 +37,7 @@ Overrides (the same for every verb):
   data=NAME                  data set; where it lies: paths.data=DIR
   teacher=NAME student=NAME  architectures, of one list of models
   temperature=4 alpha=0.9    T, and the weight of the soft loss
-  loss=NAME                  distillation loss
+  loss=NAME loss=[A,B]       distillation loss, or several added up: distill losses
   views=NAME views.count=8   augmentation, and stored views of a sample
   student.epochs=60          one training recipe each: student.*, teacher.*
   seed=0 device=cuda         and precision=, compile=, teacher_source=
@@ -75,6 +75,13 @@ What it takes:
   PATH               a student, a report, a sweep's directory, or a pattern of them in quotes
   --output DIR       where compare.csv, compare.md and compare.html go; default outputs/compare
   --artifacts DIR    where teachers, baselines and reports lie; default $DISTILL_ARTIFACTS, or artifacts"""
+
+
+LOSSES_OPTIONS = """\b
+What it takes:
+  NAME               one of them, with its options
+  --json             for scripts
+  --config-dir DIR   your own YAML beside ours"""
 
 
 def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -214,6 +221,14 @@ def lock(overrides: Overrides = None) -> None:
 def compare(words: Names = None) -> None:
     """Put students side by side, in a table and a page."""
     from distill_cli.comparison.command import run
+
+    _without_hydra(lambda: run(words or []))
+
+
+@app.command("losses", **CHORE, epilog=LOSSES_OPTIONS)
+def losses(words: Names = None) -> None:
+    """List the losses, and what each of them needs."""
+    from distill_cli.hydra_app.losses import run
 
     _without_hydra(lambda: run(words or []))
 

@@ -25,6 +25,7 @@ from distill_cli.data.open import open_data
 from distill_cli.data.splits import ArraySplit, DataSet
 from distill_cli.data.views.views import open_views
 from distill_cli.hydra_app.arguments import Arguments
+from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.composition import config_dir, config_loader, user_config
 from distill_cli.losses.outputs import Outputs
 from distill_cli.models.build import build_model
@@ -72,7 +73,7 @@ def beside_the_files_shown(tmp_path, monkeypatch):
 
 def jobs_of(arguments: Arguments) -> list[list[str]]:
     """The overrides of each job: several, where it is a sweep."""
-    overrides = [as_hydra(word) for word in arguments.overrides]
+    overrides = [as_hydra(combined(word)) for word in arguments.overrides]
     if not {"-m", "--multirun"} & set(arguments.flags):
         return [overrides]
     (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)

@@ -1,4 +1,4 @@
-"""Who teaches whom: the distillations that a config asks for, one after the other, and the teachers that speak as one.
+"""Who teaches whom: the distillations that a config asks for, in their order, and the teachers that speak as one.
 
 Several models in one place, `teacher=[resnet56,wrn_40_2]`, are one spec with `members`. Each has the recipe of that
 place. Of a model named twice the second has the next seed, so that it is another one.

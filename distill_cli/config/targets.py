@@ -17,7 +17,7 @@ from distill_cli.config.nearest import nearest
 from distill_cli.errors import ConfigError
 
 TARGET = "_target_"
-LABELS = ("name", "needs", "paper")  # keys of a spec that are about it, and never passed on
+LABELS = ("name", "about", "needs", "paper")  # keys of a spec that are about it, and never passed on
 
 
 def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:

@@ -1,7 +1,7 @@
 """Several options of one group: `loss=[kd,attention_transfer]`, `teacher=[resnet56,wrn_40_2]`.
 
-Hydra would lay one over the other. So a list is one option with a name of its own, `kd+attention_transfer`, which may
-be swept over like any other, and whose config is made up when it is asked for: a mapping with a config for each.
+Hydra would lay one over the other. So a list is one option with a name of its own, `kd+attention_transfer`. It may
+be swept over like any other, and its config is made up when it is asked for: a mapping with a config for each.
 """
 
 from __future__ import annotations

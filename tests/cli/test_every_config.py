@@ -8,7 +8,7 @@ from distill_cli.config.overrides import ALIASES, as_hydra
 from distill_cli.config.schema import Config
 from distill_cli.hydra_app.composition import config_dir, config_loader, user_config
 
-PLACES = {"model": ["teacher", "student"], "sweep": ["+sweep"], "hydra": ["hydra"]}
+PLACES = {"model": ["teacher", "student"], "sweep": ["+sweep"], "hydra": ["hydra"], "loss": ["loss"]}
 
 
 def words():
