@@ -134,6 +134,17 @@ def test_the_correlation_of_logits_is_half_the_mean_square_between_z_scores():
     assert value == pytest.approx((z[0] - z[1]).square().mean().item() / 2, rel=1e-8)
 
 
+def test_a_row_of_logits_that_are_all_the_same_correlates_with_nothing_and_gets_no_gradient():
+    """As of a classifier that starts from zeros; the 1e-8 alone would make that gradient huge."""
+    student = logits(0)
+    student[3] = 0
+    value, gradient = value_and_gradient(LogitCorrelation(), student, logits(1))
+    others = torch.arange(16) != 3
+    of_others, _ = value_and_gradient(LogitCorrelation(), student[others], logits(1)[others])
+    assert value == pytest.approx((15 * of_others + 1) / 16, rel=1e-12)
+    assert gradient[3].abs().max() == 0 and gradient.abs().max() < 1
+
+
 @pytest.mark.parametrize("loss", [LogitCorrelation(), LogitStandardization(KD)], ids=["correlation", "lskd"])
 def test_how_large_the_students_logits_are_does_not_matter(loss):
     value, _ = value_and_gradient(loss, logits(0), logits(1), 2.0)
