@@ -20,7 +20,7 @@ from omegaconf.resolvers import oc
 from distill_cli.artifacts.files import sha256_of
 from distill_cli.artifacts.store import Place
 from distill_cli.config.environment import refuse_secrets
-from distill_cli.config.lineage import links_of, members_of, models_of, weights_of
+from distill_cli.config.lineage import link_name, links_of, members_of, models_of, weights_of
 from distill_cli.config.loss_terms import hard_weight, needs, uses_alpha
 from distill_cli.config.schema import Config, Spec, Training, require
 from distill_cli.config.targets import LABELS, instantiate
@@ -112,7 +112,7 @@ class Plan:
             instantiate(recipe.lr_schedule)
         if self.distils:
             self.teacher_is_online  # noqa: B018
-        self.average  # noqa: B018
+        self.first.average  # noqa: B018
         hard_weight(self.config.loss)
         self._check_insides()
 
@@ -140,6 +140,11 @@ class Plan:
         return self.links[0]
 
     @cached_property
+    def role(self) -> str:
+        """What its student is called among those of a chain: `assistant mlp`, `generation 2 of 3`, `student`."""
+        return link_name(self.config, len(self.links)) if self.distils else "student"
+
+    @cached_property
     def members(self) -> tuple[Plan, ...]:
         """A plan for each teacher, with soft labels of its own; this one, where there is one."""
         if self.taught_by is not None:
@@ -152,6 +157,8 @@ class Plan:
     @cached_property
     def average(self) -> tuple[Literal["logits", "probabilities"], tuple[float, ...]]:
         """How the members' opinions become one: of what, and with which weights, which add up to 1."""
+        if self.taught_by is not None:
+            return "logits", (1.0,)
         of: Literal["logits", "probabilities"] = self.config.teacher.average  # type: ignore[assignment]
         return of, weights_of(self.config.teacher, len(self.members))
 

@@ -59,14 +59,32 @@ def weights_of(teacher: TeacherTraining, members: int) -> tuple[float, ...]:
 def links_of(config: Config) -> Iterator[Config]:
     """One config a distillation: of each assistant, then of each generation of the student.
 
-    Generation g has the student's seed plus g, so that the first is the student without generations.
+    Of a model that stands there twice the second has the next seed. So the first generation is the student without
+    generations, and nobody learns from a model that began as it does itself.
     """
-    if config.assistant:
-        for model in models_of(config.assistant):
-            yield replace(config, student=replace(config.student, model=model, init=None))
-    for generation in range(config.generations):
-        seed = config.student.seed + generation
-        yield replace(config, student=replace(config.student, seed=seed))
+    assistants = _assistants(config)
+    models = [*assistants.values(), *[config.student.model] * config.generations]
+    for number, (model, times) in enumerate(zip(models, _times(models), strict=True)):
+        init = config.student.init if number >= len(assistants) else None
+        seed = config.student.seed + times
+        yield replace(config, student=replace(config.student, model=model, seed=seed, init=init))
+
+
+def link_name(config: Config, number: int) -> str:
+    """Of the distillations of a config, from 1, whose this is: `assistant mlp`, `generation 2 of 3`, `student`."""
+    assistants = list(_assistants(config))
+    if number <= len(assistants):
+        return f"assistant {assistants[number - 1]}"
+    if config.generations == 1:
+        return "student"
+    return f"generation {number - len(assistants)} of {config.generations}"
+
+
+def _assistants(config: Config) -> dict[str, Spec]:
+    """By their names, of which no two are alike."""
+    if not config.assistant:
+        return {}
+    return config.assistant.get(MEMBERS) or {str(config.assistant.get("name", "")): config.assistant}
 
 
 def _times(models: list[Spec]) -> list[int]:
