@@ -46,6 +46,22 @@ def as_maps(student: Tensor, teacher: Tensor, number: int = 1) -> MapPair:
     return maps[0], maps[1]
 
 
+def maps_of_one_size(student: Outputs, teacher: Outputs, loss: str) -> list[MapPair]:
+    """The same, each pair of the smaller one's size, for losses that compare positions within a map.
+
+    Raises `ConfigError` where there is but one position.
+    """
+    pairs = [same_size(*pair) for pair in map_pairs(student, teacher)]
+    for number, (maps, _) in enumerate(pairs):
+        if size_of(maps) == (1, 1):
+            raise ConfigError(
+                f"loss={loss} compares positions in maps, and in pair {number + 1} of loss.layers there is one "
+                f"(student: {described(student.features[number])}, teacher: "
+                f"{described(teacher.features[number])}); name other layers, or use loss=fitnets"
+            )
+    return pairs
+
+
 def same_size(student: Tensor, teacher: Tensor) -> MapPair:
     """Two maps of the smaller one's size."""
     (height, width), (other_height, other_width) = size_of(student), size_of(teacher)
