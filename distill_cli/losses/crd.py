@@ -73,9 +73,8 @@ class ContrastiveDistillation(nn.Module):
         draw = self._draw(student.index.to(self.groups.device, non_blocking=True))
         own = F.normalize(self.embed_student(student.embedded))  # (batch, width)
         theirs = F.normalize(self.embed_teacher(teacher.embedded))
-        loss = self._contrast(0, own, self.of_teacher, draw) + self._contrast(
-            1, theirs, self.of_student, draw
-        )
+        loss = self._contrast(0, own, self.of_teacher, draw)
+        loss = loss + self._contrast(1, theirs, self.of_student, draw)
         if self.training:
             self._remember(self.of_student, own, draw.rows)
             self._remember(self.of_teacher, theirs, draw.rows)
@@ -84,7 +83,7 @@ class ContrastiveDistillation(nn.Module):
     def _draw(self, rows: Tensor) -> _Draw:
         others = torch.randperm(len(self.groups), device=rows.device)[: self.drawn]
         same = self.groups[rows][:, None] == self.groups[others]
-        counted = (self.drawn - same.float().sum(dim=1)).clamp(min=1)
+        counted = (self.drawn - same.to(self.of_student.dtype).sum(dim=1)).clamp(min=1)
         return _Draw(rows, others, same, self.negatives / counted)
 
     def _contrast(self, direction: int, anchors: Tensor, memory: Tensor, draw: _Draw) -> Tensor:
