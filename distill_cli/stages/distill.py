@@ -45,7 +45,7 @@ def run(session: Session) -> StageResult:
 
     inputs = student_inputs(plan)
     result = ensure_tracked(session, "student", plan.student, inputs, build, session.recipe("run"))
-    say(summary("student", result))
+    say(summary(plan.role, result))
     return result
 
 
@@ -86,10 +86,12 @@ def _check_teacher(session: Session) -> None:
     plan = session.plan
     needs_model = plan.teacher_is_online or plan.needs & {"embedding"}  # whose classifier is looked at
     if needs_model and not plan.teacher.is_complete():
-        raise ArtifactError(f"the teacher is not there; make it with: {session.for_teacher()}")
+        raise ArtifactError(session.teacher_is_missing())
     if plan.teacher_is_online:
         return
     if not plan.labels.is_complete():
+        if plan.taught_by is not None and not plan.teacher.is_complete():
+            raise ArtifactError(session.teacher_is_missing())  # whose labels cannot be made either
         why = explain_absence(plan.labels, plan.labels.missing())
         raise ArtifactError(f"{why}; make them with: {session.command('gen-soft-labels')}")
     check_fidelity(plan)

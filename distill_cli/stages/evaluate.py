@@ -69,8 +69,9 @@ def run(session: Session) -> StageResult:
 
 def suggest_sweep(session: Session) -> None:
     """A baseline has no temperature to sweep; after it comes the student."""
-    if session.plan.distils:
-        session.suggest("distill", "-m", "temperature=1,2,4,8")
+    if session.plan.distils:  # every temperature has assistants and generations of its own
+        verb = "distill" if session.plan.taught_by is None else "run"
+        session.suggest(verb, "-m", "temperature=1,2,4,8")
     else:
         session.suggest("run", "alpha=0.9")
 
@@ -93,7 +94,10 @@ def _inputs(plan: Plan) -> dict[str, str]:
 
 
 def _check_inputs(session: Session) -> None:
-    plan = session.plan
+    plan, everything = session.plan, session.command("run")
+    for link in plan.links[:-1]:
+        if not link.student.is_complete():
+            raise ArtifactError(f"{link.role} is not there ({link.student.name}); make it with: {everything}")
     needed: list[tuple[str, str, Place]] = [
         *(("teacher", "train-teacher", member.teacher) for member in plan.first.members),
         ("student", "distill", plan.student),
@@ -102,5 +106,5 @@ def _check_inputs(session: Session) -> None:
         if not place.is_complete():
             raise ArtifactError(
                 f"the {role} {place.name} is not there; make it with: {session.command(verb)}, "
-                f"or everything with: {session.command('run')}"
+                f"or everything with: {everything}"
             )

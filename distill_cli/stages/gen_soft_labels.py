@@ -38,18 +38,16 @@ def run(session: Session) -> StageResult:
 
 
 def _one(session: Session) -> StageResult:
-    labels = session.plan.labels
+    labels, taught_by = session.plan.labels, session.plan.taught_by
     result = _up_to_date(session) if labels.is_complete() else _label(session)
-    say(summary("soft labels", result))
+    say(summary(f"soft labels of {taught_by.role}" if taught_by else "soft labels", result))
     return result
 
 
 def _label(session: Session) -> StageResult:
     plan, labels, started = session.plan, session.plan.labels, time.monotonic()
     if not plan.teacher.is_complete():
-        raise ArtifactError(
-            f"the teacher {plan.teacher.name} is not there; make it with: {session.for_teacher()}"
-        )
+        raise ArtifactError(session.teacher_is_missing())
     resumed, missing = labels.place.directory.is_dir(), labels.missing()
     if stale := first_problem(labels, missing):
         say(f"soft labels: made again: {stale}")

@@ -71,9 +71,12 @@ class Session:
         kept = [without_secrets(word) for word in self.words if word.partition("=")[0] not in replaced]
         return shlex.join(["distill", verb, *kept, *more])
 
-    def for_teacher(self) -> str:
-        """What makes the teacher of the student: where that is a student itself, all that comes before it."""
-        return self.command("train-teacher" if self.plan.taught_by is None else "run")
+    def teacher_is_missing(self) -> str:
+        """Whom the student learns from, and what makes it: of a student before it, all that comes first."""
+        name, before = self.plan.teacher.name, self.plan.taught_by
+        if before is None:
+            return f"the teacher {name} is not there; make it with: {self.command('train-teacher')}"
+        return f"{before.role} is not there ({name}); make it with: {self.command('run')}"
 
     def recipe(self, verb: str) -> str:
         """The command as it is kept and sent: a tracker changes nothing that is made, and has an address."""

@@ -23,7 +23,7 @@ def main(config: DictConfig, output: Path) -> float | None:
     session = Session.of(config)
     result = run(session)
     session.write_result(output, result.document())
-    session.suggest("gen-soft-labels")
+    session.suggest("run" if session.plan.taught_by else "gen-soft-labels")
     return result.metrics.get("validation_top1")
 
 

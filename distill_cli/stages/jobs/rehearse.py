@@ -12,9 +12,11 @@ from distill_cli.config.schema import Training
 from distill_cli.config.targets import instantiate
 from distill_cli.data.views.views import open_views
 from distill_cli.errors import ConfigError
+from distill_cli.models.cost import count_parameters
 from distill_cli.models.penultimate import classifier_of
 from distill_cli.models.reused_classifier import wrapped
 from distill_cli.plan import Plan
+from distill_cli.runtime.console import say
 from distill_cli.schedules import values_of
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.rows import as_bytes
@@ -26,9 +28,9 @@ from distill_cli.training.optimizers import build_optimizer
 def rehearse(plan: Plan) -> None:
     """Raises `ConfigError` for whatever a stage of this plan would refuse to be made of."""
     open_runtime(plan)
-    teachers = [member.config.teacher for member in plan.first.members]
-    for recipe in (*teachers, *(link.config.student for link in plan.links)):
-        _optimizer(recipe, new_model(plan, recipe.model, recipe.seed, pretrained=False))
+    teachers = [_rehearsed(plan, member.config.teacher) for member in plan.first.members]
+    students = [_rehearsed(plan, link.config.student) for link in plan.links]
+    _check_sizes(plan, sum(teachers), students)
     for views in (plan.config.views, plan.teacher_views):
         open_views(views, plan.data.image_shape[1:])
     if plan.distils:
@@ -39,10 +41,8 @@ def rehearse(plan: Plan) -> None:
 @torch.no_grad()
 def rehearse_loss(plan: Plan) -> None:
     """Try the losses on what the teacher source will give them, at both ends of the temperature's way."""
-    teacher = None
-    if plan.needs & INSIDE:
-        teacher = new_model(plan, plan.teacher_model, seed=0, pretrained=False).eval()
-    losses = Losses.fitted(plan, _student(plan, teacher), teacher)
+    teacher = _teacher(plan).eval() if plan.needs & INSIDE else None
+    losses = Losses.fitted(plan, _student(plan), teacher)
     student, said = losses.example
     if plan.reads_labels:
         encoding = open_encoding(plan.config.soft_labels, said.logits.shape[1])
@@ -56,16 +56,40 @@ def rehearse_loss(plan: Plan) -> None:
             term(student, said, labels, at, empty)
 
 
-def _student(plan: Plan, teacher: Module | None) -> Module:
-    """One before its training; it may end in its teacher's classifier."""
+def _teacher(plan: Plan) -> Module:
+    """One before its training; it may be a student itself."""
+    if plan.taught_by is not None:
+        return _student(plan.taught_by)
+    return new_model(plan, plan.config.teacher.model, seed=0, pretrained=False)
+
+
+def _student(plan: Plan) -> Module:
+    """One before its training; it may end in the classifier of its teacher, who has it from the first of all."""
     spec = plan.config.student.model
     if reuses_classifier(plan.config.loss):
-        classifier = None if teacher is None else classifier_of(teacher)
+        classifier = classifier_of(_teacher(plan.first))
         if classifier is None:
             raise ConfigError(f"loss={plan.config.loss.get('name')}: the teacher has no linear classifier")
         spec = wrapped(spec, classifier.in_features)
     return new_model(plan, spec, seed=0, pretrained=False)
 
 
-def _optimizer(recipe: Training, model: Module) -> None:
+def _rehearsed(plan: Plan, recipe: Training) -> int:
+    """Parameters of a model that can be made, and optimized as the recipe says."""
+    model = new_model(plan, recipe.model, recipe.seed, pretrained=False)
     build_optimizer(recipe.optimizer, model, decay_norm_and_bias=recipe.decay_norm_and_bias)
+    return count_parameters(model)
+
+
+def _check_sizes(plan: Plan, teacher: int, students: list[int]) -> None:
+    """An assistant stands between teacher and student. One that is too small may be what a user wants to try."""
+    assistants = plan.links[: -plan.config.generations]
+    for link, size, pupil in zip(assistants, students, students[1:], strict=False):
+        if size > teacher:
+            raise ConfigError(
+                f"{link.role} has {size:,} parameters, the teacher {teacher:,}; choose a smaller one"
+            )
+        if size < pupil:
+            say(
+                f"{link.role} has {size:,} parameters and will teach a model of {pupil:,}: usual is one in between"
+            )

@@ -116,7 +116,7 @@ def _train(plan: Plan, pupil: Pupil, objective: Objective, on_epoch: OnEpoch) ->
         say(_announcement(pupil, plan, trainer, resumed))
         with (
             graceful() as stop,
-            track(pupil.role, trainer.progress.total_steps, "steps", trainer.step) as tracker,
+            track(_called(pupil, plan), trainer.progress.total_steps, "steps", trainer.step) as tracker,
         ):
             model = trainer.train(stop, tracker)
         return _keep(plan, place, pupil.spec, model, trainer.history, runtime, resumed)
@@ -126,10 +126,15 @@ def _announcement(pupil: Pupil, plan: Plan, trainer: Trainer, resumed: bool) -> 
     """One line: what is trained, how much, and what `auto` came to."""
     recipe = trainer.recipe
     start = f", resumed in epoch {trainer.epoch + 1}" if resumed else ""
+    size = f"{count_parameters(trainer.model):,} parameters"
     return (
-        f"{pupil.role}: {recipe.model.get('name', 'model')}, {count_parameters(trainer.model):,} parameters, "
+        f"{_called(pupil, plan)}: {recipe.model.get('name', 'model')}, {size}, "
         f"{len(plan.data.train):,} samples × {recipe.epochs} epochs on {trainer.run.runtime}{start}"
     )
+
+
+def _called(pupil: Pupil, plan: Plan) -> str:
+    return plan.role if pupil.role == "student" else pupil.role
 
 
 class _Validation:
