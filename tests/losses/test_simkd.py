@@ -230,8 +230,9 @@ def test_a_student_that_meets_its_teachers_embeddings_meets_its_logits():
     generator = torch.Generator().manual_seed(0)
     pictures, teacher = torch.randn(32, *SMALL, generator=generator), classifier()
     said = pictures.flatten(1) @ torch.randn(64, 3, generator=generator) / 8
-    embeddings = said @ torch.randn(3, TEACHERS_WIDTH, generator=generator)  # the bottleneck is 5 wide
-    model = student_of({**MLP, "width": 64}, SMALL)
+    embeddings = said @ torch.randn(3, TEACHERS_WIDTH, generator=generator)
+    model = build({**wrapped({**MLP, "width": 64}, TEACHERS_WIDTH), "factor": 1}, SMALL)
+    adopt(model, teacher)
     penultimate = Penultimate(model)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
 
