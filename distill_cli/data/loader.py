@@ -65,14 +65,21 @@ class Loader:
             yield from stretch.batches(batch_size)
 
     def epoch(
-        self, order: Integers, epoch: int, batch_size: int, prepare: Prepare = lambda stretch: stretch
+        self,
+        order: Integers,
+        epoch: int,
+        batch_size: int,
+        prepare: Prepare = lambda stretch: stretch,
+        each: int = 1,
     ) -> Iterator[Batch]:
-        """Samples in the given order, each in the view that belongs to the epoch.
+        """Samples in the given order, each in the view that belongs to the epoch, or in `each` of them.
 
-        `prepare` is given each stretch before it is cut into batches.
+        Views of a sample are rows side by side, and `batch_size` counts samples. `prepare` is given each stretch
+        before it is cut into batches.
         """
         assert self.views is not None, "this loader does not augment"
-        yield from self.view(order, self.views.view_in_epoch(order, epoch), batch_size, prepare)
+        view = self.views.view_in_epoch(order, epoch, each)
+        yield from self.view(np.repeat(order, each), view, batch_size * each, prepare)
 
     def view(
         self,

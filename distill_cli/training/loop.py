@@ -133,8 +133,8 @@ class Trainer:
                 self.run.runtime.seed(int(hash64(self.recipe.seed, NOISE, self.epoch, 0, 1)[0]) >> 1)
             order = sample_order(self.recipe.seed, self.epoch, self.run.loader.size)
             rest = order[done * self.recipe.batch_size : self.steps_per_epoch * self.recipe.batch_size]
-            prepare = self.run.objective.prepare
-            yield from self.run.loader.epoch(rest, self.epoch, self.recipe.batch_size, prepare)
+            prepare, each = self.run.objective.prepare, self.run.objective.views_per_sample
+            yield from self.run.loader.epoch(rest, self.epoch, self.recipe.batch_size, prepare, each)
 
     def _step(self, batch: Batch) -> None:
         """One optimizer step."""
@@ -142,7 +142,7 @@ class Trainer:
             group["lr"] = rate * self.run.lr_schedule(self.progress)
         for parameter in self.parameters:
             parameter.grad = None
-        for part in _cut(batch, self.recipe.accumulation):
+        for part in _cut(batch, self.recipe.accumulation, self.run.objective.views_per_sample):
             self.meter.add(self._backward(part, len(part) / len(batch)), len(part) / len(batch))
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -238,12 +238,16 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     return full + (rest > 1 or full == 0)
 
 
-def _cut(batch: Batch, parts: int) -> list[Batch]:
-    """Parts of nearly equal size, but none of a single sample, for the sake of batch norm."""
+def _cut(batch: Batch, parts: int, views: int) -> list[Batch]:
+    """Parts of nearly equal size, but none of a single sample, for the sake of batch norm.
+
+    The `views` of a sample stay together.
+    """
     if parts == 1:
         return [batch]
-    edges = np.linspace(0, len(batch), max(1, min(parts, len(batch) // 2)) + 1).astype(int).tolist()
-    return [batch.part(start, stop) for start, stop in pairwise(edges)]
+    samples = len(batch) // views
+    edges = np.linspace(0, samples, max(1, min(parts, samples // 2)) + 1).astype(int) * views
+    return [batch.part(start, stop) for start, stop in pairwise(edges.tolist())]
 
 
 def _note(history: list[Record], epoch: int, epochs: int) -> str:

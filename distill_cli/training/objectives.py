@@ -34,6 +34,11 @@ class Objective(Protocol):
         """What trains beside the model and is no part of it: connectors, memories, a temperature."""
         ...
 
+    @property
+    def views_per_sample(self) -> int:
+        """In how many views a step shows each sample. They are rows side by side."""
+        ...
+
     def prepare(self, stretch: Batch) -> Batch:
         """Look up what can be had for several batches at once. Rows, and their order, stay."""
         ...
@@ -47,6 +52,7 @@ class CrossEntropy:
 
     label_smoothing: float = 0.0
     parts: nn.ModuleList = field(default_factory=nn.ModuleList)
+    views_per_sample: int = 1
 
     def prepare(self, stretch: Batch) -> Batch:
         return stretch
@@ -86,6 +92,7 @@ class Distillation:
     hard_weight: float = 1.0
     student: Insights | None = None  # what is caught of the student beside its logits
     learned: LearnedTemperature | None = None  # in place of the temperature's schedule
+    views_per_sample: int = 1
 
     @cached_property
     def parts(self) -> nn.ModuleList:

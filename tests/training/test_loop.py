@@ -66,6 +66,7 @@ class Plain:
     def __init__(self, function) -> None:
         self.function = function
         self.parts = nn.ModuleList()
+        self.views_per_sample = 1
 
     def prepare(self, stretch):
         return stretch

@@ -1,7 +1,8 @@
 """Which view of which sample: the four integers, and the numbers that come from them.
 
 A view is a pure function of (recipe, views.seed, view, sample). In epoch e, sample i is seen in view
-(e + offset(i)) mod K, so that a batch mixes views and each sample goes through all K of them.
+(e + offset(i)) mod K, so that a batch mixes views and each sample goes through all K of them. Seen in two views a
+step, it is in the next two in each epoch: 2e + offset(i) and the one after that.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ class Views:
     seed: int
     count: int | None
 
-    def view_in_epoch(self, index: Integers, epoch: int) -> Integers:
-        """The view in which each sample is seen in an epoch, (n,)."""
+    def view_in_epoch(self, index: Integers, epoch: int, each: int = 1) -> Integers:
+        """The view in which each sample is seen in an epoch; or the `each` views, side by side, (n · each,)."""
+        number = np.arange(each * epoch, each * (epoch + 1), dtype=np.int64)  # (each,)
         if self.count is None:
-            return np.full_like(index, epoch)
-        offset = hash64(self.seed, OFFSET, 0, index, 1)[:, 0] % np.uint64(self.count)
-        return (epoch + offset.astype(np.int64)) % self.count
+            return np.tile(number, len(index))
+        offset = hash64(self.seed, OFFSET, 0, index, 1) % np.uint64(self.count)  # (n, 1)
+        return ((number + offset.astype(np.int64)) % self.count).ravel()
 
     def draw(self, index: Integers, view: Integers, samples: int) -> Draws:
         """The numbers behind views of samples, out of a set of `samples` in which partners are found."""
