@@ -1,8 +1,8 @@
 """What each method of the shelf brings: students of three seeds, beside the same student without a teacher.
 
 Every row is what a user types, `distill run -m loss=NAME seed=0,1,2 …`, with one recipe for all methods and none
-tuned for any of them: a row says how a method does out of the box, not how well it can do. Figures are test top-1 of
-the last epoch. `gap closed` is (student - baseline) / (teacher - baseline) of the means.
+tuned for any of them: a row says how a method does out of the box, not how well it can do. Figures are test top-1
+of the last epoch. `gap closed` is (student - baseline) / (teacher - baseline) of the means.
 
 Two workloads: the bundled digits, and the first 6,000 pictures of Fashion-MNIST (all 10,000 for testing), which lie
 below BENCH_DATA. Writes benchmarks/results/methods-NAME.json a method at a time: what is in it is not run again.
@@ -46,7 +46,7 @@ class Workload:
 
 
 def workloads(directory: Path) -> Iterator[Workload]:
-    digits = ("student=cnn_tiny", "student.model.widths=[8,16]", "student.epochs=40")
+    digits = ("student=cnn_tiny", "student.model.widths=[4,8]", "student.epochs=40")
     yield Workload("digits", digits, "cnn_tiny")
     if fashion := _fashion(directory):
         overrides = (
@@ -89,6 +89,7 @@ def main() -> None:
 
 def measure(workload: Workload) -> None:
     """Every method that is not in the results yet."""
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"methods-{workload.name}.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"rows": {}}
     for label, words in methods(workload).items():
