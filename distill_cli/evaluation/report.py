@@ -5,9 +5,11 @@ Whatever compares two models says how much of it may be chance: nobody should ce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from distill_cli.evaluation.chain import chain_markdown
+from distill_cli.evaluation.figures import ABSENT, NAMED, Figures, cell, markdown_table, terminal
 from distill_cli.evaluation.intervals import is_noise
 
 if TYPE_CHECKING:
@@ -16,42 +18,6 @@ if TYPE_CHECKING:
 SCHEMA = 2
 REPORT = "report.json"
 ROLES = ("teacher", "student", "baseline")
-ABSENT = "–"
-
-Figures = Mapping[str, Any]
-Format = Callable[[Any], str]
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2%}"
-
-
-def _interval(bounds: tuple[float, float]) -> str:
-    return f"{100 * bounds[0]:.2f}–{100 * bounds[1]:.2f}%"
-
-
-def _megabytes(value: float) -> str:
-    return f"{value / 1e6:,.3f} MB"
-
-
-# What a row is called, its figure, and how it is written.
-ROWS: tuple[tuple[str, str, Format], ...] = (
-    ("test top-1", "top1", _percent),
-    ("95% interval", "top1_interval", _interval),
-    ("test top-5", "top5", _percent),
-    ("test NLL (nats)", "nll", "{:.4f}".format),
-    ("test ECE", "ece", _percent),
-    ("agrees with teacher", "agreement", _percent),
-    ("KL to teacher (nats)", "kl_to_teacher", "{:.4f}".format),
-    ("validation top-1", "validation_top1", _percent),
-    ("parameters", "parameters", "{:,}".format),
-    ("multiply-adds", "macs", "{:,}".format),
-    ("file", "file_bytes", _megabytes),
-    ("latency, 1 picture, p50", "latency_ms_b1_p50", "{:.3f} ms".format),
-    ("latency, 1 picture, p95", "latency_ms_b1_p95", "{:.3f} ms".format),
-    ("latency, 64 pictures, p50", "latency_ms_b64_p50", "{:.3f} ms".format),
-    ("latency, 64 pictures, p95", "latency_ms_b64_p95", "{:.3f} ms".format),
-)
 
 
 def comparison(models: Mapping[str, Figures | None], mcnemar: Figures | None = None) -> dict[str, Any]:
@@ -104,23 +70,16 @@ def is_within_noise(report: Mapping[str, Any]) -> bool:
 def table_rows(report: Mapping[str, Any]) -> list[list[str]]:
     """One row a figure: its name, then teacher, student and baseline."""
     rows = [
-        [title, *(_cell(report["models"][role], figure, write) for role in ROLES)]
-        for title, figure, write in ROWS
+        [title, *(cell(report["models"][role], figure, write) for role in ROLES)]
+        for title, figure, write in NAMED
     ]
-    return [row for row in rows if any(cell != ABSENT for cell in row[1:])]
+    return [row for row in rows if any(text != ABSENT for text in row[1:])]
 
 
 def terminal_table(report: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-
     settings = report["settings"]
     caption = f"{settings['data']} · {settings['device']} · last epoch"
-    table = Table("", *ROLES, title=report["title"], title_justify="left", caption=caption)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in table_rows(report):
-        table.add_row(*row)
-    return table
+    return terminal(("", *ROLES), table_rows(report), report["title"], caption)
 
 
 def findings(report: Mapping[str, Any]) -> list[str]:
@@ -129,14 +88,12 @@ def findings(report: Mapping[str, Any]) -> list[str]:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    head = ["", *ROLES]
-    lines = [head, ["---", *["---:"] * len(ROLES)], *table_rows(report)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = markdown_table(("", *ROLES), table_rows(report))
     settings = "\n".join(f"- {name}: `{value}`" for name, value in report["settings"].items())
     reasons = "\n".join(f"- {_finding(found)}" for found in report["diagnosis"])
     why = f"## Why it stays behind\n\n{reasons}\n\n" if reasons else ""
     made = f"## How it was made\n\n```sh\n{report['command']}\n```\n\n{settings}"
-    return f"# {report['title']}\n\n{headline(report)}\n\n{table}\n\n{why}{made}\n"
+    return f"# {report['title']}\n\n{headline(report)}\n\n{table}\n\n{chain_markdown(report)}{why}{made}\n"
 
 
 def _finding(found: Figures) -> str:
@@ -158,8 +115,3 @@ def _minus(one: float | None, other: float | None) -> float | None:
 def _saved(student: Figures, teacher: Figures, figure: str) -> float | None:
     ours, theirs = student.get(figure), teacher.get(figure)
     return 1 - ours / theirs if ours is not None and theirs else None
-
-
-def _cell(model: Figures | None, figure: str, write: Format) -> str:
-    value = None if model is None else model.get(figure)
-    return ABSENT if value is None else write(value)

@@ -11,6 +11,7 @@ from typing import Any
 
 from distill_cli.data.splits import DataSet
 from distill_cli.evaluation.cards import cards
+from distill_cli.evaluation.chain import HEADINGS, TITLE, caption, chain_rows
 from distill_cli.evaluation.per_class import change, most_changed
 from distill_cli.evaluation.report import ROLES, headline, table_rows
 from distill_cli.evaluation.report_charts import curve_chart, reliability_chart, roles_with
@@ -39,6 +40,12 @@ def page(report: Mapping[str, Any], pictures: Mapping[int, str]) -> str:
         headline=headline(report),
         cards=cards(report),
         rows=table_rows(report),
+        chain={
+            "title": TITLE,
+            "caption": caption(report),
+            "headings": HEADINGS,
+            "rows": chain_rows(report),
+        },
         reliability=reliability_chart(report),
         classes=_classes(report),
         heat=_heat(report),

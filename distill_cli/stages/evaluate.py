@@ -13,6 +13,7 @@ from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import Place, verified
 from distill_cli.config.overrides import bare_key
 from distill_cli.errors import ArtifactError
+from distill_cli.evaluation.chain import chain_table
 from distill_cli.evaluation.report import REPORT, findings, headline, terminal_table
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, show
@@ -56,6 +57,8 @@ def run(session: Session) -> StageResult:
     if result.status != "up-to-date":
         track_report(session, place, report, session.recipe("run"))
     show(terminal_table(report))
+    if chain := report.get("chain"):
+        show(chain_table(report))
     say(headline(report))
     for finding in findings(report):
         say(finding)
@@ -64,7 +67,9 @@ def run(session: Session) -> StageResult:
     verdicts = gates.judged(session, report, reference)
     say(summary("report", result))
     judged = [verdict.document() for verdict in verdicts]
-    return replace(result, more={"models": report["models"], "gates": judged})
+    return replace(
+        result, more={"models": report["models"], "gates": judged, **({"chain": chain} if chain else {})}
+    )
 
 
 def suggest_sweep(session: Session) -> None:

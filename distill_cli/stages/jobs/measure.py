@@ -32,6 +32,7 @@ from distill_cli.runtime.device import Runtime, counted_threads
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.reader import clean_logits
 from distill_cli.stages.ensure import Built
+from distill_cli.stages.jobs.chain import chain
 from distill_cli.stages.jobs.evidence import gather
 from distill_cli.stages.jobs.train import HISTORY
 from distill_cli.stages.jobs.workplace import (
@@ -90,6 +91,7 @@ def _report(
         "command": command,
         "models": models,
         "comparison": comparison(models, paired(student, answers["baseline"])),
+        **_chain(plan, measured),
         "settings": _settings(plan, place, measured["student"].runtime),
         **parts,
         "curves": {role: _history(made_from[role]) if role in made_from else [] for role in ROLES},
@@ -174,6 +176,14 @@ def _validation(plan: Plan, place: Place, model: nn.Module, runtime: Runtime) ->
     settings, loader = plan.config.evaluate, clean_loader(plan, plan.data.validation, runtime)
     top1: float = scores(predict_all(model, loader, runtime, settings.batch_size), settings.ece_bins)["top1"]
     return top1
+
+
+def _chain(plan: Plan, measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Nothing where the teacher taught the student itself."""
+    if plan.taught_by is None:
+        return {}
+    teacher, student = (measured[role].predictions for role in ("teacher", "student"))
+    return {"chain": chain(plan, teacher, student)}
 
 
 def _diagnosis(plan: Plan, student: Opened, models: Mapping[str, Figures | None]) -> dict[str, Any]:
