@@ -15,9 +15,10 @@ __version__ = "0.1.0"
 def load_model(path: str | Path) -> nn.Module:
     """The trained model of a teacher or student artefact, on the CPU, in eval mode.
 
-    `path` is the artefact's directory, or its `model.safetensors`. The model takes normalised float
-    inputs (batch, channels, height, width) and returns logits (batch, classes); `artifact.json` beside
-    the weights holds mean, std and class names.
+    `path` is the artefact's directory, or its `model.safetensors`; or `peer-1.safetensors` there, the first
+    peer of a student that learned together with others. The model takes normalised float inputs
+    (batch, channels, height, width) and returns logits (batch, classes); `artifact.json` beside the weights
+    holds mean, std and class names.
 
     Raises `ArtifactError` where the artefact is incomplete, corrupt, or names an architecture that is
     not on the allow-list (see `DISTILL_ALLOW_TARGETS`).

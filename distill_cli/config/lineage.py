@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from distill_cli.config.loss_terms import needs
 from distill_cli.config.schema import Config, Spec, TeacherTraining, require
 from distill_cli.errors import ConfigError
 
@@ -68,6 +69,19 @@ def links_of(config: Config) -> Iterator[Config]:
         init = config.student.init if number >= len(assistants) else None
         seed = config.student.seed + times
         yield replace(config, student=replace(config.student, model=model, seed=seed, init=init))
+
+
+def peers_of(config: Config) -> tuple[Spec, ...]:
+    """Models that learn together with the student. Raises `ConfigError` for what means nothing then."""
+    if not config.peers:
+        return ()
+    name, loss = config.peers.get("name", ""), config.loss.get("name", "")
+    is_alone = not config.assistant and config.generations == 1
+    rule = "learn from each other; assistant and generations mean nothing then, leave them out"
+    require(is_alone, "peers", name, rule)
+    rule = f"learn from each other's logits; loss={loss} needs something else, use a loss such as kd"
+    require(needs(config.loss) == {"logits"}, "peers", name, rule)
+    return tuple(models_of(config.peers))
 
 
 def link_name(config: Config, number: int) -> str:

@@ -18,6 +18,7 @@ from distill_cli.errors import ConfigError
 Spec = Mapping[str, Any]
 TERMS = "terms"  # the key under which several losses stand
 NEEDS = ("labels", "logits", "embedding", "features", "previous")  # the first: nothing of a teacher
+OF_TEACHER = frozenset({"logits", "embedding", "features"})
 OF_THE_TERM = (  # the others go to the loss
     "weight",
     "hard_weight",

@@ -22,6 +22,7 @@ from distill_cli.losses.soften import Temperature
 from distill_cli.progress import Progress
 from distill_cli.schedules import Learned, Schedule
 from distill_cli.training.insights import Insights
+from distill_cli.training.teacher_filter import TeacherFilter
 from distill_cli.training.teacher_sources import TeacherSource
 from distill_cli.training.terms import Term
 
@@ -93,6 +94,7 @@ class Distillation:
     student: Insights | None = None  # what is caught of the student beside its logits
     learned: LearnedTemperature | None = None  # in place of the temperature's schedule
     views_per_sample: int = 1
+    teacher_filter: TeacherFilter | None = None  # of soft labels that are wrong or unsure
 
     @cached_property
     def parts(self) -> nn.ModuleList:
@@ -108,15 +110,27 @@ class Distillation:
         teacher = self.teacher(batch) if batch.teacher is None else batch.teacher
         temperature = self._temperature(student, teacher, progress)
         hard = self.hard.loss(outputs, batch)
-        losses = [term(student, teacher, batch.shown, temperature, batch.inputs) for term in self.terms]
+        losses, logs = self._losses(student, teacher, batch, temperature)
         if len(losses) == 1 and self.terms[0].weight is None:
             # (1 - alpha) · hard + alpha · soft in one operation
             alpha = self.alpha(progress) * self.terms[0].weighs(progress)
             total = torch.lerp(hard, losses[0].to(hard.dtype), alpha)
-            return total, {"hard": hard.detach(), "soft": losses[0].detach()}
+            return total, {"hard": hard.detach(), "soft": losses[0].detach(), **logs}
         total = self._sum(hard, losses, progress)
         named = {term.name: loss.detach() for term, loss in zip(self.terms, losses, strict=True)}
-        return total, {"hard": hard.detach(), **({"soft": losses[0].detach()} if len(losses) == 1 else named)}
+        soft = {"soft": losses[0].detach()} if len(losses) == 1 else named
+        return total, {"hard": hard.detach(), **soft, **logs}
+
+    def _losses(
+        self, student: Outputs, teacher: Outputs, batch: Batch, temperature: Temperature
+    ) -> tuple[list[Tensor], Logs]:
+        """Of each term, without its weight."""
+        seen = (student, teacher, batch.shown, temperature, batch.inputs)
+        if self.teacher_filter is None:
+            return [term(*seen) for term in self.terms], {}
+        kept = self.teacher_filter.kept(teacher, batch, self.views_per_sample)
+        share = torch.full((), len(kept) / len(batch), device=batch.labels.device)
+        return [self.teacher_filter.loss(term, kept, *seen) for term in self.terms], {"kept": share}
 
     def _temperature(self, student: Outputs, teacher: Outputs, progress: Progress) -> Temperature:
         if self.learned is None:

@@ -39,6 +39,7 @@ class Term:
     schedule: Schedule = ALWAYS  # a factor on the weight
     features: tuple[int, ...] = ()  # which of the layers that are caught are its own
     previous: PreviousStudent | None = None  # whom it takes for its teacher; None: the teacher
+    is_taught: bool = True  # it listens to the teacher
 
     def __call__(
         self,
