@@ -90,6 +90,12 @@ def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
     return complete(incomplete) if ctx.info_name in ("verify", "rm") else []
 
 
+def complete_loss(ctx: typer.Context, incomplete: str) -> list[str]:
+    from distill_cli.hydra_app.losses import complete
+
+    return complete(ctx.params.get("words") or [], incomplete)
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", autocompletion=complete, hidden=True),
@@ -97,6 +103,10 @@ Overrides = Annotated[
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="NAME", autocompletion=complete_name, hidden=True),
+]
+LossName = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", autocompletion=complete_loss, hidden=True),
 ]
 
 
@@ -226,7 +236,7 @@ def compare(words: Names = None) -> None:
 
 
 @app.command("losses", **CHORE, epilog=LOSSES_OPTIONS)
-def losses(words: Names = None) -> None:
+def losses(words: LossName = None) -> None:
     """List the losses, and what each of them needs."""
     from distill_cli.hydra_app.losses import run
 
