@@ -18,10 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from distill_cli.artifacts.files import sha256_of
+from distill_cli.artifacts.former import FormerStudent
 from distill_cli.artifacts.store import Place
 from distill_cli.config.environment import refuse_secrets
-from distill_cli.config.lineage import link_name, links_of, members_of, models_of, weights_of
-from distill_cli.config.loss_terms import hard_weight, needs, uses_alpha
+from distill_cli.config.lineage import link_name, links_of, members_of, peers_of, weights_of
+from distill_cli.config.loss_terms import (
+    OF_TEACHER,
+    hard_weight,
+    needs,
+    reuses_classifier,
+    terms_of,
+    uses_alpha,
+)
 from distill_cli.config.schema import Config, Spec, Training, require
 from distill_cli.config.targets import LABELS, instantiate
 from distill_cli.data.open import fingerprint, open_data
@@ -114,7 +122,16 @@ class Plan:
             self.teacher_is_online  # noqa: B018
         self.first.average  # noqa: B018
         hard_weight(self.config.loss)
+        if self.distils:
+            self._check_filter("peers learn" if self.peers else f"loss={self.config.loss.get('name')} learns")
         self._check_insides()
+        for link in self.links:
+            link._check_former()
+
+    def _check_filter(self, who: str) -> None:
+        spec = self.config.teacher_filter or {}
+        rule = f"{who} from no teacher; leave the filter out"
+        require(not spec or self.is_taught, "teacher_filter", spec.get("name", ""), rule)
 
     def _check_insides(self) -> None:
         """Losses that look into models want one teacher, and no compiler."""
@@ -128,6 +145,29 @@ class Plan:
             raise ConfigError(
                 f"{loss} looks into the student, which cannot be compiled then; use compile=auto"
             )
+
+    def _check_former(self) -> None:
+        """A student can go on from one that saw such pictures; some losses need that it does."""
+        previous = [term.name for term in terms_of(self.config.loss) if term.needs == "previous"]
+        if self.former is not None:
+            self.former.check(self.data.classes, self._preprocessing)
+            require(
+                not (self.is_taught and reuses_classifier(self.config.loss)),
+                "loss",
+                self.config.loss.get("name"),
+                "gives the student its teacher's classifier, student.init another; leave one of them out",
+            )
+        elif previous and self.distils:
+            alone = " and leave assistant out" if self.config.assistant else ""
+            raise ConfigError(
+                f"loss={previous[0]} needs the student that it goes on from; set student.init=ARTEFACT{alone}"
+            )
+
+    @cached_property
+    def former(self) -> FormerStudent | None:
+        """The student that this one goes on from."""
+        init = self.config.student.init
+        return None if init is None else FormerStudent.at(init)
 
     @cached_property
     def links(self) -> tuple[Plan, ...]:
@@ -228,8 +268,7 @@ class Plan:
     @cached_property
     def is_taught(self) -> bool:
         """Whether the student learns from a teacher; not from labels, its peers or its former self alone."""
-        of_teacher = self.needs & {"logits", "embedding", "features"}
-        return self.distils and bool(of_teacher) and not self.peers
+        return self.distils and bool(self.needs & OF_TEACHER) and not self.peers
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -244,7 +283,14 @@ class Plan:
     @cached_property
     def peers(self) -> tuple[Spec, ...]:
         """Models that learn together with the student, from each other."""
-        return tuple(models_of(self.config.peers)) if self.config.peers else ()
+        return peers_of(self.config)
+
+    @cached_property
+    def views_per_sample(self) -> int:
+        """In how many views a step shows each sample: as the losses want it, where there are so many."""
+        wanted = max(term.views for term in terms_of(self.config.loss))
+        count: int | None = self.config.views["count"]
+        return wanted if count is None else min(wanted, count)
 
     @cached_property
     def reads_labels(self) -> bool:
@@ -314,8 +360,9 @@ class Plan:
     @cached_property
     def _student_alone(self) -> dict[str, Any]:
         alone = self._trained("student", self.config.student, self.config.views)
-        init = self.config.student.init
-        return alone if init is None else {**alone, "init": sha256_of(weights_file(init))}
+        if self.former is None:
+            return alone
+        return {**alone, "init": self.former.identity(self.data.classes)}
 
     @cached_property
     def _distillation(self) -> dict[str, Any]:
@@ -436,11 +483,3 @@ def _name_of(views: Mapping[str, Any]) -> str:
     """The recipe and what is mixed on top of it: `shift`, `mixup`, `shift+mixup`."""
     names = [str(spec.get("name", "")) for spec in (views, views.get("mixing") or {})]
     return "+".join(name for name in names if name not in ("", "none")) or "none"
-
-
-def weights_file(path: str) -> Path:
-    """The weights of a student that was trained before. Raises `ConfigError` where there are none."""
-    file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise ConfigError(f"student.init={path}: holds no model.safetensors; name a student's artefact")
-    return file

@@ -30,6 +30,7 @@ from distill_cli.errors import ArtifactError, ConfigError
 from distill_cli.runtime.console import say
 
 MANIFEST = "artifact.json"
+WEIGHTS = "model.safetensors"  # of a teacher or a student
 BUILD_NOTES = "build.json"  # when, where and how long: the one file that differs between equal builds
 CHECKPOINT = "checkpoint.pt"  # lives in the working directory only
 LOCKS = ".locks"

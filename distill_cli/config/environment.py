@@ -21,7 +21,7 @@ KEPT = (
     "alpha_schedule",
     "data",
 )
-NOT_KEPT = ("teacher.checkpoint", "data.path", "data.file")  # what they name is hashed
+NOT_KEPT = ("teacher.checkpoint", "student.init", "data.path", "data.file")  # what they name is hashed
 
 
 def refuse_secrets(raw: Mapping[str, Any], resolved: Mapping[str, Any], secrets: Collection[str]) -> None:

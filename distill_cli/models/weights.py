@@ -21,16 +21,16 @@ PICKLES = (b"PK\x03\x04", b"\x80")  # how the files of torch.save begin, new and
 CONVERT = 'safetensors.torch.save_file(torch.load(FILE, weights_only=True), "model.safetensors")'
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, other_classes: str = "") -> None:
     """Replace all of the model's weights and buffers by those of a safetensors file.
 
     Raises `ArtifactError` where the file is missing, is no safetensors file, or belongs to another
-    architecture or number of classes; the model is untouched then.
+    architecture or number of classes, with `other_classes` for a remedy; the model is untouched then.
     """
     expected = model.state_dict()
     found = _unwrapped(_read(path), expected)
     _check_names(found, expected, path)
-    _check_shapes(found, expected, path)
+    _check_shapes(found, expected, path, other_classes)
     model.load_state_dict(found)
 
 
@@ -77,7 +77,7 @@ def _check_names(found: Weights, expected: Mapping[str, Tensor], path: Path) -> 
         raise ArtifactError(f"{path} {', '.join(parts)}; another architecture?")
 
 
-def _check_shapes(found: Weights, expected: Mapping[str, Tensor], path: Path) -> None:
+def _check_shapes(found: Weights, expected: Mapping[str, Tensor], path: Path, other_classes: str) -> None:
     differing = [name for name in expected if found[name].shape != expected[name].shape]
     if not differing:
         return
@@ -86,7 +86,7 @@ def _check_shapes(found: Weights, expected: Mapping[str, Tensor], path: Path) ->
     classifier = list(expected)[-1].rpartition(".")[0]
     is_classifier = all(key.rpartition(".")[0] == classifier for key in differing)
     if is_classifier and len(theirs) == len(ours) and theirs[1:] == ours[1:]:
-        raise ArtifactError(f"{path} has {theirs[0]} classes, the data set has {ours[0]}")
+        raise ArtifactError(f"{path} has {theirs[0]} classes, the data set has {ours[0]}{other_classes}")
     raise ArtifactError(
         f"{path}: {name!r} is {tuple(theirs)} there and {tuple(ours)} in the model "
         f"({len(differing)} tensors differ); another architecture?"

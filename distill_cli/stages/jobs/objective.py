@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from distill_cli.config.loss_terms import LossTerm, hard_weight, terms_of
+from distill_cli.config.loss_terms import OF_TEACHER, LossTerm, hard_weight, terms_of
 from distill_cli.config.targets import instantiate, instantiate_nested
 from distill_cli.losses.learned_temperature import LearnedTemperature
 from distill_cli.losses.outputs import Outputs
@@ -22,6 +22,7 @@ from distill_cli.models.penultimate import Penultimate, classifier_of
 from distill_cli.models.taps import Taps, Whose
 from distill_cli.plan import Plan
 from distill_cli.schedules import Learned
+from distill_cli.stages.jobs.former import Former, open_former
 from distill_cli.stages.jobs.workplace import teacher_source, trained_teacher
 from distill_cli.training.insights import Insights
 from distill_cli.training.objectives import CrossEntropy, Distillation
@@ -36,7 +37,7 @@ def distillation(plan: Plan, student: nn.Module, device: torch.device) -> Distil
     """The objective of `student`, which is on the host and not trained yet."""
     config = plan.config
     opened = trained_teacher(plan) if plan.needs & INSIDE else None
-    losses = Losses.fitted(plan, student, None if opened is None else opened[0])
+    losses = Losses.fitted(plan, student, None if opened is None else opened[0], open_former(plan))
     return Distillation(
         hard=CrossEntropy(config.student.label_smoothing),
         terms=losses.terms,
@@ -46,6 +47,8 @@ def distillation(plan: Plan, student: nn.Module, device: torch.device) -> Distil
         hard_weight=hard_weight(config.loss),
         student=losses.of_student,
         learned=losses.learned,
+        views_per_sample=plan.views_per_sample,
+        teacher_filter=instantiate(config.teacher_filter) if config.teacher_filter else None,
     )
 
 
@@ -60,7 +63,9 @@ class Losses:
     example: tuple[Outputs, Outputs]  # of student and teacher, that they were fitted to
 
     @classmethod
-    def fitted(cls, plan: Plan, student: nn.Module, teacher: nn.Module | None) -> Losses:
+    def fitted(
+        cls, plan: Plan, student: nn.Module, teacher: nn.Module | None, former: Former | None = None
+    ) -> Losses:
         """`teacher` is needed where it is looked into; its weights need not be trained yet.
 
         Raises `ConfigError` where a loss cannot be made, or cannot work with these two.
@@ -68,7 +73,7 @@ class Losses:
         specs = terms_of(plan.config.loss)
         pairs = [_pairs(plan, spec, student, teacher) for spec in specs]
         every = tuple(dict.fromkeys(pair for own in pairs for pair in own))
-        fitting = _Fitting.of(plan, student, teacher, every)
+        fitting = _Fitting.of(plan, student, teacher, every, former)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(plan.config.student.seed ^ FITTING)
             losses = [fitting.loss(spec, own) for spec, own in zip(specs, pairs, strict=True)]
@@ -80,6 +85,8 @@ class Losses:
                 spec.weight,
                 instantiate(spec.weight_schedule) if spec.weight_schedule else ALWAYS,
                 fitting.own(pairs_of),
+                previous=former if spec.needs == "previous" else None,
+                is_taught=spec.needs in OF_TEACHER,
             )
             for spec, loss, pairs_of in zip(specs, losses, pairs, strict=True)
         ]
@@ -104,22 +111,32 @@ class _Fitting:
 
     student: Outputs
     teacher: Outputs
+    previous: Outputs  # of the student that this one goes on from
     setting: Setting
     pairs: Pairs  # whose features both have
 
     @classmethod
-    def of(cls, plan: Plan, student: nn.Module, teacher: nn.Module | None, pairs: Pairs) -> _Fitting:
-        classes = len(plan.data.classes)
+    def of(
+        cls,
+        plan: Plan,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        pairs: Pairs,
+        former: Former | None,
+    ) -> _Fitting:
+        classes, known = len(plan.data.classes), None if former is None else former.known_classes
         setting = Setting(
             labels=torch.from_numpy(plan.data.train.labels),
             classes=classes,
             classifier=_frozen(classifier_of(teacher)) if teacher is not None else None,
+            known_classes=known,
         )
         seen_by_teacher = Outputs(torch.zeros(2, classes))
         if teacher is not None:
             seen_by_teacher = _seen(plan, teacher, [path for _, path in pairs], "teacher")
         seen_by_student = _seen(plan, student, [path for path, _ in pairs], "student")
-        return cls(seen_by_student, seen_by_teacher, setting, pairs)
+        seen_by_former = Outputs(torch.zeros(2, 0 if known is None else len(known)))
+        return cls(seen_by_student, seen_by_teacher, seen_by_former, setting, pairs)
 
     def own(self, pairs: Pairs) -> tuple[int, ...]:
         return tuple(self.pairs.index(pair) for pair in pairs)
@@ -127,7 +144,8 @@ class _Fitting:
     def loss(self, term: LossTerm, pairs: Pairs) -> SoftLoss:
         loss: SoftLoss = instantiate_nested(term.spec)
         if hasattr(loss, "fit"):
-            loss.fit(*(self._with(seen, pairs) for seen in (self.student, self.teacher)), self.setting)
+            teacher = self.previous if term.needs == "previous" else self.teacher
+            loss.fit(*(self._with(seen, pairs) for seen in (self.student, teacher)), self.setting)
         return loss
 
     def temperature(self, plan: Plan) -> LearnedTemperature | None:

@@ -20,6 +20,7 @@ from distill_cli.runtime.console import say
 from distill_cli.schedules import values_of
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.rows import as_bytes
+from distill_cli.stages.jobs.former import begun, open_former
 from distill_cli.stages.jobs.objective import INSIDE, Losses
 from distill_cli.stages.jobs.workplace import new_model, open_runtime
 from distill_cli.training.optimizers import build_optimizer
@@ -34,15 +35,21 @@ def rehearse(plan: Plan) -> None:
     for views in (plan.config.views, plan.teacher_views):
         open_views(views, plan.data.image_shape[1:])
     if plan.distils:
+        for peer in plan.peers:
+            new_model(plan, peer, seed=0, pretrained=False)
         for link in plan.links:
             rehearse_loss(link)
+    else:
+        _student(plan)
 
 
 @torch.no_grad()
 def rehearse_loss(plan: Plan) -> None:
     """Try the losses on what the teacher source will give them, at both ends of the temperature's way."""
+    if plan.config.teacher_filter:
+        instantiate(plan.config.teacher_filter)
     teacher = _teacher(plan).eval() if plan.needs & INSIDE else None
-    losses = Losses.fitted(plan, _student(plan), teacher)
+    losses = Losses.fitted(plan, _student(plan), teacher, open_former(plan, on_host=True))
     student, said = losses.example
     if plan.reads_labels:
         encoding = open_encoding(plan.config.soft_labels, said.logits.shape[1])
@@ -70,8 +77,8 @@ def _student(plan: Plan) -> Module:
         classifier = classifier_of(_teacher(plan.first))
         if classifier is None:
             raise ConfigError(f"loss={plan.config.loss.get('name')}: the teacher has no linear classifier")
-        spec = wrapped(spec, classifier.in_features)
-    return new_model(plan, spec, seed=0, pretrained=False)
+        return new_model(plan, wrapped(spec, classifier.in_features), seed=0, pretrained=False)
+    return begun(plan) if plan.former else new_model(plan, spec, seed=0, pretrained=False)
 
 
 def _rehearsed(plan: Plan, recipe: Training) -> int:

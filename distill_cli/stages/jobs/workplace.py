@@ -21,8 +21,7 @@ from distill_cli.losses.averaging import Average
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.build import build_model
 from distill_cli.models.cost import count_layers, count_macs
-from distill_cli.models.penultimate import classifier_of
-from distill_cli.models.reused_classifier import adopt, wrapped
+from distill_cli.models.reused_classifier import wrapped
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, Work, resolve
@@ -49,10 +48,11 @@ def runtime_for(plan: Plan, model: nn.Module, batch_size: int) -> Runtime:
     return open_runtime(plan, replace(_work(plan, model), batch=batch_size))
 
 
-def training_runtime(plan: Plan, model: nn.Module, recipe: Training) -> Runtime:
-    """How this machine trains a model."""
+def training_runtime(plan: Plan, model: nn.Module, recipe: Training, passes: int = 1) -> Runtime:
+    """How this machine trains a model. `passes`: of a sample in a step, in all its views, through all peers."""
     steps = recipe.epochs * steps_per_epoch(len(plan.data.train), recipe.batch_size)
-    work = replace(_work(plan, model), steps=steps, batch=recipe.batch_size, parts=recipe.accumulation)
+    pictures = recipe.batch_size * passes
+    work = replace(_work(plan, model), steps=steps, batch=pictures, parts=recipe.accumulation)
     return open_runtime(plan, work)
 
 
@@ -64,19 +64,6 @@ def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: boo
     """A model for this data set before training; `pretrained` False where its weights are replaced anyway."""
     classes, shape = len(plan.data.classes), plan.data.image_shape
     return build_model(spec, num_classes=classes, image_shape=shape, seed=seed, pretrained=pretrained)
-
-
-def new_student(plan: Plan) -> tuple[Spec, nn.Module]:
-    """A student before its training, and its architecture: it may end in its teacher's classifier."""
-    recipe = plan.config.student
-    if not (plan.is_taught and reuses_classifier(plan.config.loss)):
-        return recipe.model, new_model(plan, recipe.model, recipe.seed)
-    classifier = classifier_of(trained_teacher(plan)[0])
-    assert classifier is not None, "the loss was rehearsed with this teacher"
-    spec = wrapped(recipe.model, classifier.in_features)
-    model = new_model(plan, spec, recipe.seed)
-    adopt(model, classifier)
-    return spec, model
 
 
 def trained_model(
