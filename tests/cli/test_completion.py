@@ -44,8 +44,8 @@ def test_words_that_bash_cut_at_the_equals_sign_are_understood():
 
 def test_a_directory_of_the_users_own_counts(tmp_path):
     (tmp_path / "loss").mkdir()
-    (tmp_path / "loss" / "novel.yaml").write_text("name: novel\n")
-    assert complete_override(["--config-dir", str(tmp_path)], "loss=n") == ["loss=novel"]
+    (tmp_path / "loss" / "zebra.yaml").write_text("name: zebra\n")
+    assert complete_override(["--config-dir", str(tmp_path)], "loss=z") == ["loss=zebra"]
     assert complete_override(["--config-dir", "/nowhere"], "loss=kd") == ["loss=kd"]
 
 
