@@ -13,6 +13,7 @@ from typing import Any
 OF_STUDENT = {
     "model": "student",
     "recipe": "student",
+    "init.weights": "student.init",
     "distillation.loss": "loss",
     "distillation.temperature": "temperature_schedule",
     "distillation.temperature.start": "temperature",
@@ -32,12 +33,12 @@ OF_TEACHER = {
 
 # Of every identity: said elsewhere, or no setting. A student's seed is what rows are folded over.
 NO_SETTING = {
-    "students": ("stage", "seed", "distillation.soft_labels", "distillation.teacher"),
+    "students": ("stage", "seed", "init.classes", "distillation.soft_labels", "distillation.teacher"),
     "soft_labels": ("stage", "teacher", "views", "data", "precision"),
     "teachers": ("stage", "data", "precision", "classes", "mean", "std", "image_shape"),
 }
 IN_ONE_CELL = ("model", "distillation.loss")  # other specs have a column for each argument
-DIGESTS = ("data", "checkpoint")  # shown by their first digits
+DIGESTS = ("data", "checkpoint", "init.weights")  # shown by their first digits
 
 # The order of the columns, by the first word of their names.
 ORDER = (

@@ -23,6 +23,7 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
     "teacher.recipe": "teacher",
     "student.recipe": "student",
     "student.seed": "seed",
+    "student.init.weights": "student.init",
     "soft_labels.encoding": "soft_labels",
     "student.distillation.source": "teacher_source",
     "student.distillation.loss": "loss",

@@ -75,6 +75,17 @@ def new_student(plan: Plan) -> tuple[Spec, nn.Module]:
     return spec, model
 
 
+def going_on(plan: Plan) -> str:
+    """One line: whom the student goes on from, and which classes that one knows."""
+    former, classes = plan.former, plan.data.classes
+    assert former is not None
+    columns = former.columns(classes)
+    known = len([column for column in columns if column is not None])
+    gone = [name for name, column in zip(former.knows(classes), columns, strict=True) if column is None]
+    lost = f"; it forgets {', '.join(gone[:5])}{', …' if gone[5:] else ''}, which are gone" if gone else ""
+    return f"goes on from {former.name}, which knows {known} of the {len(classes)} classes{lost}"
+
+
 def _former_network(plan: Plan) -> nn.Module:
     """With its weights, on the host."""
     former = plan.former

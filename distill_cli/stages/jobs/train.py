@@ -26,7 +26,7 @@ from distill_cli.runtime.console import say, track
 from distill_cli.runtime.device import Runtime
 from distill_cli.runtime.signals import graceful
 from distill_cli.stages.ensure import Built
-from distill_cli.stages.jobs.former import begun, new_student
+from distill_cli.stages.jobs.former import begun, going_on, new_student
 from distill_cli.stages.jobs.objective import INSIDE, distillation
 from distill_cli.stages.jobs.peers import mutual, with_peers
 from distill_cli.stages.jobs.rehearse import rehearse_loss
@@ -129,6 +129,8 @@ def _train(plan: Plan, pupil: Pupil, objective: Objective, on_epoch: OnEpoch) ->
             )
         )
         resumed = trainer.resume()
+        if plan.former is not None and pupil.role != "teacher":
+            say(f"{_called(pupil, plan)} {going_on(plan)}")
         say(_announcement(pupil, plan, trainer, resumed))
         with (
             graceful() as stop,
