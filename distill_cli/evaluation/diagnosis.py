@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Z95 = 1.96  # standard errors on either side of a 95 % confidence interval
+from distill_cli.evaluation.evidence import Evidence, compared_epochs, noise_of
+
 MOST_FINDINGS = 3  # more advice than that is none
 
 STILL_FALLING = 0.12  # `fall` from which more epochs paid; below it more units did
@@ -25,86 +26,6 @@ OPPOSED = -0.5  # gradient cosine: half of each term's pull undoes the other's
 MOST_ALPHA = 0.9  # weight of the soft term from which the teacher has the say anyway
 CONTRADICTED = 0.05  # share of train labels the teacher denies beyond its own test error
 OVERCONFIDENT = 0.03  # confidence on train views above the test accuracy
-
-
-@dataclass(frozen=True)
-class Remedies:
-    """Overrides to type, one for each cause. They follow from the config, whether the cause fits or not."""
-
-    larger_student: str
-    longer_training: str
-    better_teacher: str
-    more_alpha: str
-    temperature: str
-    telling_views: str  # on which an overconfident teacher says more
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the rules look at. Shares are fractions in [0, 1]; None: not known."""
-
-    # of the report
-    test_samples: int
-    student_top1: float
-    teacher_top1: float
-    baseline_top1: float | None
-    student_agreement: float  # share of test samples for which student and teacher name the same class
-    baseline_agreement: float | None  # likewise, of the baseline
-    # of the training
-    alpha: float  # weight of the soft term, mean over the training
-    epochs: int
-    fall: float | None  # of the loss, as a share, between the `compared_epochs`
-    # of a sample of the train part, as it is
-    train_top1: float | None  # the student's, of labelled samples
-    # of the same samples, in a view that the student was trained on
-    label_agreement: float | None  # share of the labels that are the teacher's top class
-    teacher_confidence: float | None  # probability of the teacher's top class at T = 1, mean
-    entropy: float | None  # of the soft labels at T = 1, mean, as a share of log(classes)
-    coldest_entropy: float | None  # at the schedule's lowest temperature; None: the loss has none
-    hottest_entropy: float | None  # at the highest
-    unlearned: float | None  # KL from soft labels to student, as a share of that to equal probabilities
-    gradient_cosine: float | None  # between the gradients of the hard and the soft loss at the final weights
-
-    remedies: Remedies
-
-    def document(self) -> dict[str, float | None]:
-        return {name: value for name, value in vars(self).items() if name != "remedies"}
-
-    @property
-    def drop(self) -> float:
-        """How far the student is below its teacher."""
-        return self.teacher_top1 - self.student_top1
-
-    @property
-    def drop_noise(self) -> float:
-        """Half the confidence interval of `drop`, at most.
-
-        Only samples on which the two differ count (McNemar), and of these at most all say right against wrong.
-        """
-        return _noise(self.student_agreement, self.test_samples)
-
-    @property
-    def is_behind(self) -> bool:
-        """Below the teacher by more than noise, or without gain over the same student from labels alone."""
-        without_gain = self.baseline_top1 is not None and self.student_top1 <= self.baseline_top1
-        return self.drop > self.drop_noise or without_gain
-
-    @property
-    def underfit(self) -> float | None:
-        """How far the student's train accuracy is below the teacher's test accuracy.
-
-        Or below what the teacher reaches on the train labels, if that is less: wrong labels are no lack of units.
-        """
-        if self.train_top1 is None:
-            return None
-        reach = self.teacher_top1 if self.label_agreement is None else self.label_agreement
-        return min(self.teacher_top1, reach) - self.train_top1
-
-
-def compared_epochs(epochs: int) -> tuple[int, int]:
-    """A quarter and half of them, rounded down; the first two of a run too short for that."""
-    half = max(2, epochs // 2)
-    return half // 2, half
 
 
 @dataclass(frozen=True)
@@ -210,17 +131,18 @@ def terms_at_odds(evidence: Evidence) -> Finding | None:
     small their quarrel. So the teacher must also deny more train labels than its own test error explains.
     """
     cosine, agreement = evidence.gradient_cosine, evidence.label_agreement
-    if cosine is None or agreement is None or not 0 < evidence.alpha < MOST_ALPHA or cosine > OPPOSED:
+    alpha, who, theirs = evidence.alpha, evidence.taught_by, evidence.labels_top1
+    if cosine is None or agreement is None or alpha is None or not 0 < alpha < MOST_ALPHA or cosine > OPPOSED:
         return None
-    denied = (1 - agreement) - (1 - evidence.teacher_top1)
+    denied = (1 - agreement) - (1 - theirs)
     if denied < CONTRADICTED:
         return None
     return Finding(
         "terms_at_odds",
-        f"The teacher denies {1 - agreement:.0%} of the train labels but errs on {1 - evidence.teacher_top1:.0%} "
+        f"{who} denies {1 - agreement:.0%} of the train labels but errs on {1 - theirs:.0%} "
         f"of the test set, and the gradients of the two terms oppose each other (cosine {cosine:.2f}): hard and "
         "soft loss fight.",
-        {"gradient_cosine": cosine, "label_agreement": agreement, "alpha": evidence.alpha},
+        {"gradient_cosine": cosine, "label_agreement": agreement, "alpha": alpha},
         evidence.remedies.more_alpha,
         denied / CONTRADICTED,
     )
@@ -231,7 +153,7 @@ def teacher_barely_better(evidence: Evidence) -> Finding | None:
     baseline, agreement = evidence.baseline_top1, evidence.baseline_agreement
     if baseline is None or agreement is None:
         return None
-    lead, noise = evidence.teacher_top1 - baseline, _noise(agreement, evidence.test_samples)
+    lead, noise = evidence.teacher_top1 - baseline, noise_of(agreement, evidence.test_samples)
     if lead > noise:
         return None
     little = (
@@ -251,14 +173,14 @@ def teacher_barely_better(evidence: Evidence) -> Finding | None:
 def teacher_overconfident(evidence: Evidence) -> Finding | None:
     """It knows the pictures it labels by heart: sure of them all, and not as good on others."""
     confidence, entropy = evidence.teacher_confidence, evidence.entropy
-    excess = _overconfidence(evidence)
+    excess, theirs = _overconfidence(evidence), evidence.labels_top1
     if confidence is None or entropy is None or entropy > BARE_SOFT_LABELS or excess < OVERCONFIDENT:
         return None
     return Finding(
         "teacher_overconfident",
-        f"The teacher is {confidence:.1%} sure of its labels on the train views but right on "
-        f"{evidence.teacher_top1:.1%} of the test set: it knows them by heart, and its soft labels say little.",
-        {"teacher_confidence": confidence, "teacher_top1": evidence.teacher_top1, "entropy": entropy},
+        f"{evidence.taught_by} is {confidence:.1%} sure of its labels on the train views but right on "
+        f"{theirs:.1%} of the test set: it knows them by heart, and its soft labels say little.",
+        {"teacher_confidence": confidence, "teacher_top1": theirs, "entropy": entropy},
         evidence.remedies.telling_views,
         excess / OVERCONFIDENT,
     )
@@ -290,9 +212,4 @@ def _is_bare(evidence: Evidence) -> bool:
 def _overconfidence(evidence: Evidence) -> float:
     """Confidence on train views above the test accuracy; 0 where it is not known."""
     confidence = evidence.teacher_confidence
-    return 0.0 if confidence is None else confidence - evidence.teacher_top1
-
-
-def _noise(agreement: float, samples: int) -> float:
-    """Half the confidence interval of a difference in accuracy between models that agree this often, at most."""
-    return Z95 * math.sqrt((1 - agreement) / max(1, samples))
+    return 0.0 if confidence is None else confidence - evidence.labels_top1

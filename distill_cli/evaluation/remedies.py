@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from distill_cli.config.schema import Config, Spec, Training
+from distill_cli.config.lineage import models_of
+from distill_cli.config.schema import Config, Training
 from distill_cli.config.targets import instantiate
-from distill_cli.evaluation.diagnosis import MOST_ALPHA, Remedies
-from distill_cli.schedules import values_of
+from distill_cli.evaluation.diagnosis import MOST_ALPHA
+from distill_cli.evaluation.evidence import Remedies
+from distill_cli.schedules import Learned, values_of
 
 WIDER = 2  # times the units of a student that is too small; look again after that
 TEACHER_WIDER = 4  # a teacher that leads has several times its student's parameters
@@ -33,15 +35,17 @@ def remedies(config: Config, temperature: float | None, parameters_ratio: float)
     )
 
 
-def moves(schedule: Spec) -> bool:
+def moves(schedule: Mapping[str, Any]) -> bool:
     """Whether it ever leaves the value from which it starts."""
-    return len(set(values_of(instantiate(schedule)))) > 1
+    found = instantiate(schedule)
+    return isinstance(found, Learned) or len(set(values_of(found))) > 1
 
 
 def _larger_student(config: Config, parameters_ratio: float) -> str:
-    """Wider; or its teacher's model, where that is another one and larger."""
+    """Wider; or its teacher's model, where that is one, another one and larger."""
     student, teacher = (role.model.get("name") for role in (config.student, config.teacher))
-    is_larger = teacher is not None and teacher != student and parameters_ratio > 1
+    is_one = teacher is not None and len(models_of(config.teacher.model)) == 1
+    is_larger = is_one and teacher != student and parameters_ratio > 1
     return _wider("student", config.student.model, WIDER) or f"student={teacher if is_larger else LARGER}"
 
 

@@ -18,11 +18,9 @@ from distill_cli.evaluation.diagnosis import (
     STILL_FALLING,
     UNDERFIT,
     UNLEARNED,
-    Evidence,
-    Remedies,
-    compared_epochs,
     diagnose,
 )
+from distill_cli.evaluation.evidence import Evidence, Remedies, compared_epochs
 
 REMEDIES = Remedies(
     larger_student="student.model.width=48",

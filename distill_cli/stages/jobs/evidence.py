@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from distill_cli.artifacts.files import read_json
-from distill_cli.artifacts.store import verified
-from distill_cli.config.loss_terms import terms_of
+from distill_cli.artifacts.store import read_manifest, verified
+from distill_cli.config.loss_terms import terms_of, uses_alpha
 from distill_cli.config.targets import instantiate, instantiate_nested
 from distill_cli.data.batch import Batch
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import UNLABELLED, ArraySplit
 from distill_cli.data.views.views import open_views
 from distill_cli.errors import ArtifactError
-from distill_cli.evaluation.diagnosis import Evidence, compared_epochs
+from distill_cli.evaluation.evidence import Evidence, compared_epochs
 from distill_cli.evaluation.metrics import predict_all
 from distill_cli.evaluation.remedies import moves, remedies
 from distill_cli.losses.kd import KnowledgeDistillation, softened_kl
@@ -35,7 +35,7 @@ from distill_cli.losses.soften import soften
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.runtime.device import Runtime
-from distill_cli.schedules import values_of
+from distill_cli.schedules import Learned, values_of
 from distill_cli.stages.jobs.train import HISTORY
 from distill_cli.stages.jobs.workplace import clean_loader, teacher_source
 from distill_cli.training.objectives import CrossEntropy
@@ -72,13 +72,34 @@ def gather(
         baseline_top1=baseline.get("top1"),
         student_agreement=pupil["agreement"],
         baseline_agreement=baseline.get("agreement"),
-        alpha=fmean(values_of(instantiate(plan.config.alpha_schedule))),
+        alpha=_alpha(plan),
         epochs=plan.config.student.epochs,
         fall=_fall(plan),
         train_top1=train_top1,
         **taught.figures(),
         remedies=remedies(plan.config, taught.telling, teacher["parameters"] / pupil["parameters"]),
+        taught_by=_named(plan.taught_by),
+        taught_by_top1=_top1(plan.taught_by),
     )
+
+
+def _alpha(plan: Plan) -> float | None:
+    """In the mean; None: the losses have weights of their own."""
+    config = plan.config
+    return fmean(values_of(instantiate(config.alpha_schedule))) if uses_alpha(config.loss) else None
+
+
+def _named(before: Plan | None) -> str:
+    """Whoever taught the student, as a sentence begins."""
+    return "The teacher" if before is None else before.role[0].upper() + before.role[1:]
+
+
+def _top1(before: Plan | None) -> float | None:
+    """Of a teacher that was a student itself, on the test part."""
+    if before is None:
+        return None
+    found: float = read_manifest(before.student.directory)["metrics"]["test_top1"]
+    return found
 
 
 def _spread(samples: int, most: int) -> Integers:
@@ -100,18 +121,19 @@ def _fall(plan: Plan) -> float | None:
     At the end every loss falls, because the learning rate does. In the first half it hardly has yet, so that what
     a doubling of the time brought there tells what another one would.
     """
-    schedules = (plan.config.alpha_schedule, plan.config.temperature_schedule)
+    of_weights = [term.weight_schedule for term in terms_of(plan.config.loss) if term.weight_schedule]
+    schedules = (plan.config.alpha_schedule, plan.config.temperature_schedule, *of_weights)
     losses = [record["loss"] for record in read_json(verified(plan.student.directory, HISTORY))]
     if len(losses) < 2 or any(moves(schedule) for schedule in schedules):
         return None
     before, after = (fmean(losses[end - 1 - end // 5 : end]) for end in compared_epochs(len(losses)))
-    return 1 - after / before if before > 0 else None
+    return 1 - after / before if before > 0 and after > 0 else None
 
 
 def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -> _Taught:
-    """Raises `ArtifactError` where the soft labels are gone or damaged."""
+    """Nothing, where no loss is between logits. Raises `ArtifactError` where soft labels are gone or damaged."""
     config = plan.config
-    if not plan.is_taught:
+    if "logits" not in plan.needs:
         return _Taught()
     teacher, (soft, has_temperature) = teacher_source(plan, runtime.device, views=1), _soft(plan)
     temperatures = values_of(instantiate(config.temperature_schedule))
@@ -132,11 +154,11 @@ def _taught(plan: Plan, student: nn.Module, runtime: Runtime, index: Integers) -
 def _soft(plan: Plan) -> tuple[SoftLoss, bool]:
     """The loss whose gradients are looked at, and whether the temperature may be of importance to it.
 
-    That of the config, where it needs logits and no parts that were trained with it; else `kd`: what the teacher
-    says against what the labels say is a question to both of them, not to the loss.
+    That of the config, if nothing in it was trained; else `kd`: what the teacher says against what the labels say
+    is a question to both of them, not to the loss.
     """
-    terms = terms_of(plan.config.loss)
-    if len(terms) == 1 and terms[0].needs == "logits":
+    terms, schedule = terms_of(plan.config.loss), instantiate(plan.config.temperature_schedule)
+    if len(terms) == 1 and not isinstance(schedule, Learned):
         loss = instantiate_nested(terms[0].spec)
         if not isinstance(loss, nn.Module):
             return loss, True

@@ -15,6 +15,8 @@ from torch import nn
 
 from distill_cli.artifacts.files import read_json, write_bytes, write_json
 from distill_cli.artifacts.store import Place, read_manifest, verified
+from distill_cli.config.loss_terms import uses_alpha
+from distill_cli.config.targets import instantiate
 from distill_cli.evaluation.diagnosis import diagnose
 from distill_cli.evaluation.disagreements import shown
 from distill_cli.evaluation.latency import latency
@@ -29,6 +31,7 @@ from distill_cli.models.cost import count_macs, count_parameters
 from distill_cli.models.ensemble import Ensemble
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, counted_threads
+from distill_cli.schedules import Learned
 from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.reader import clean_logits
 from distill_cli.stages.ensure import Built
@@ -187,8 +190,8 @@ def _chain(plan: Plan, measured: Mapping[str, Measured]) -> dict[str, Any]:
 
 
 def _diagnosis(plan: Plan, student: Opened, models: Mapping[str, Figures | None]) -> dict[str, Any]:
-    """Why the student stays behind; nothing where that is not asked for, or where it has no teacher."""
-    if not (plan.config.evaluate.diagnosis and plan.distils):
+    """Why the student stays behind; nothing where that is not asked for, or where no teacher taught it."""
+    if not (plan.config.evaluate.diagnosis and plan.is_taught):
         return {"evidence": {}, "diagnosis": []}
     evidence = gather(plan, *student, models)
     return {
@@ -199,18 +202,14 @@ def _diagnosis(plan: Plan, student: Opened, models: Mapping[str, Figures | None]
 
 def _made_from(plan: Plan, place: Place) -> dict[str, Place]:
     """What the report is about, in the order in which it was made."""
+    found = _numbered("teacher", [member.teacher for member in plan.first.members])
+    for link in plan.links:
+        whose = f" of {link.taught_by.role}" if link.taught_by else ""
+        if link.reads_labels:
+            found |= _numbered(f"soft labels{whose}", [member.labels.place for member in link.members])
+        found["student" if link is plan else link.role] = link.student
     has_baseline = plan.distils and place.identity["baseline"]
-    teachers, labels = _numbered("teacher", [m.teacher for m in plan.first.members]), {}
-    if plan.reads_labels:
-        labels = _numbered("soft labels", [member.labels.place for member in plan.members])
-    before = _numbered("student before", [link.student for link in plan.links[:-1]])
-    return {
-        **teachers,
-        **before,
-        **labels,
-        "student": plan.student,
-        **({"baseline": plan.baseline} if has_baseline else {}),
-    }
+    return {**found, **({"baseline": plan.baseline} if has_baseline else {})}
 
 
 def _numbered(what: str, places: Sequence[Place]) -> dict[str, Place]:
@@ -227,14 +226,15 @@ def _history(place: Place) -> list[dict[str, float]]:
 
 def _settings(plan: Plan, place: Place, runtime: Runtime) -> dict[str, str]:
     config, machine = plan.config, runtime.describe()
+    learned = isinstance(instantiate(config.temperature_schedule), Learned)
     cached = (
         f"from its soft labels, {config.soft_labels['dtype']}" if place.identity["teacher_logits"] else ""
     )
     return {
         "data": plan.test_part,
         "loss": str(config.loss.get("name", "")) if plan.distils else "hard labels alone",
-        "temperature": f"{config.temperature:g}",
-        "alpha": f"{config.alpha:g}",
+        "temperature": f"{config.temperature:g}{', learned from there' if learned else ''}",
+        "alpha": f"{config.alpha:g}{'' if uses_alpha(config.loss) else ', not used by this loss'}",
         "seed": str(config.student.seed),
         "epoch": f"last of {config.student.epochs}",
         "teacher's test logits": cached or "computed here",
