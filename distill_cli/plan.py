@@ -17,9 +17,10 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
+from distill_cli.artifacts.classes import refuse_other_classes
 from distill_cli.artifacts.files import sha256_of
 from distill_cli.artifacts.former import FormerStudent
-from distill_cli.artifacts.store import Place
+from distill_cli.artifacts.store import WEIGHTS, Place
 from distill_cli.config.environment import refuse_secrets
 from distill_cli.config.lineage import link_name, links_of, members_of, peers_of, weights_of
 from distill_cli.config.loss_terms import (
@@ -41,6 +42,7 @@ from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 
 _NO_DEFAULT: Any = object()
 FORMATS = {"teacher": 2, "soft_labels": 2, "student": 2, "evaluation": 2}
+TOP_K = "distill_cli.soft_labels.encodings.top_k.TopK"
 DENSE = "distill_cli.soft_labels.encodings.Dense"  # every logit, true enough for figures that are quoted
 NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
 OUTSIDE_THE_RECIPE = (  # named on their own in an identity
@@ -120,7 +122,7 @@ class Plan:
             instantiate(recipe.lr_schedule)
         if self.distils:
             self.teacher_is_online  # noqa: B018
-        self.first.average  # noqa: B018
+        self.first._check_ensemble()
         hard_weight(self.config.loss)
         if self.distils:
             self._check_filter("peers learn" if self.peers else f"loss={self.config.loss.get('name')} learns")
@@ -132,6 +134,16 @@ class Plan:
         spec = self.config.teacher_filter or {}
         rule = f"{who} from no teacher; leave the filter out"
         require(not spec or self.is_taught, "teacher_filter", spec.get("name", ""), rule)
+
+    def _check_ensemble(self) -> None:
+        self.average  # noqa: B018
+        keeps_all = self.config.soft_labels["_target_"] != TOP_K
+        rule = (
+            "keeps a part of what each teacher says, which cannot be averaged; use float16, int8 or int4, "
+            "or teacher_source=online"
+        )
+        is_average = len(self.members) > 1 and self.reads_labels
+        require(keeps_all or not is_average, "soft_labels", self.config.soft_labels.get("name"), rule)
 
     def _check_insides(self) -> None:
         """Losses that look into models want one teacher, and no compiler."""
@@ -190,7 +202,7 @@ class Plan:
         if self.taught_by is not None:
             return (self,)
         alone = members_of(self.config.teacher)
-        if len(alone) == 1:
+        if alone == [self.config.teacher]:
             return (self,)
         return tuple(replace(self, config=replace(self.config, teacher=teacher)) for teacher in alone)
 
@@ -209,7 +221,7 @@ class Plan:
             return self.taught_by.student
         if len(self.members) > 1:
             return self._place("teachers", self._teacher_label, self._ensemble)
-        config = self.config.teacher
+        config = self.members[0].config.teacher
         if config.checkpoint is not None:
             identity = self._imported_teacher(Path(config.checkpoint))
         else:
@@ -419,7 +431,9 @@ class Plan:
 
     def _imported_teacher(self, checkpoint: Path) -> dict[str, Any]:
         if not checkpoint.is_file():
-            raise ConfigError(f"teacher.checkpoint={checkpoint}: there is no such file")
+            what = f"is a directory; name a file: {checkpoint / WEIGHTS}" if checkpoint.is_dir() else ""
+            raise ConfigError(f"teacher.checkpoint={checkpoint}: {what or 'there is no such file'}")
+        refuse_other_classes(checkpoint, self.data.classes, "teacher.checkpoint")
         return {
             "stage": "teacher",
             "format": FORMATS["teacher"],

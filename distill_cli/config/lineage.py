@@ -6,6 +6,7 @@ place. Of a model named twice the second has the next seed, so that it is anothe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,13 +26,17 @@ def members_of(teacher: TeacherTraining) -> list[TeacherTraining]:
     """Each teacher by itself. Raises `ConfigError` where there is not a checkpoint for each, or for none."""
     models = models_of(teacher.model)
     checkpoints = teacher.checkpoint if isinstance(teacher.checkpoint, list) else [teacher.checkpoint]
+    are_paths = all(isinstance(path, str | None) for path in checkpoints)
+    rule = "must be a .safetensors file, one for each of several teachers ([A,B]), or null"
+    require(are_paths, "teacher.checkpoint", teacher.checkpoint, rule)
     if teacher.checkpoint is None:
         checkpoints = [None] * len(models)
     if len(checkpoints) != len(models):
-        name = teacher.model.get("name", "")
+        who = f"{len(models)} teachers" if len(models) > 1 else "one teacher"
+        example = ",".join(f"{letter}.safetensors" for letter, _ in zip("ABCDEFGH", models, strict=False))
         raise ConfigError(
-            f"teacher.checkpoint: {len(checkpoints)} for {len(models)} teachers ({name}); name one for each: "
-            "teacher.checkpoint=[A.safetensors,B.safetensors]"
+            f"teacher.checkpoint names {len(checkpoints)} for {who} ({teacher.model.get('name', '')}); "
+            f"name one for each: teacher.checkpoint=[{example}]"
         )
     return [
         replace(teacher, model=model, seed=teacher.seed + times, checkpoint=checkpoint, weights=None)
@@ -44,17 +49,12 @@ def weights_of(teacher: TeacherTraining, members: int) -> tuple[float, ...]:
     weights = teacher.weights
     if weights is None:
         return (1 / members,) * members
-    are_numbers = isinstance(weights, list) and all(
-        isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
-    )
-    rule = (
-        f"must be {members} numbers from 0, not all 0"
-        if members > 1
-        else "is for teacher=[A,B]: there is one"
-    )
-    is_list = are_numbers and len(weights) == members and sum(weights) > 0 and members > 1
-    require(is_list, "teacher.weights", weights, rule)
-    return tuple(weight / sum(weights) for weight in weights)
+    require(members > 1, "teacher.weights", weights, "is for several teachers, teacher=[A,B]; leave it out")
+    are_numbers = isinstance(weights, list) and all(type(w) in (int, float) and w >= 0 for w in weights)
+    total = sum(weights) if are_numbers else 0
+    rule = f"must be {members} numbers from 0, not all 0: [{','.join(['1'] * members)}]"
+    require(0 < total < math.inf and len(weights) == members, "teacher.weights", weights, rule)
+    return tuple(weight / total for weight in weights)
 
 
 def links_of(config: Config) -> Iterator[Config]:

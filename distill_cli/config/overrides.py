@@ -8,6 +8,7 @@ rewritten: `student.optimizer.lr=0.1` is Hydra's already, `student={epochs: 3}` 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 ALIASES = {
     "teacher": "model@teacher.model",
@@ -31,15 +32,21 @@ def as_hydra(override: str) -> str:
     key, equals, value = override.partition("=")
     if value.lstrip().startswith("{") or value in ("null", "???"):
         return override
-    return f"{ALIASES.get(key, key)}{equals}{value}"
+    return f"{_named(key, ALIASES)}{equals}{value}"
 
 
 def as_typed(override: str) -> str:
     """The override, or a key alone, as a user would type it. A sweep's jobs have `~key=null` for `~key`."""
     key, equals, value = override.partition("=")
     if key.startswith("~") and value == "null":
-        return key
-    return f"{TYPED.get(key, key)}{equals}{value}"
+        return _named(key, TYPED)
+    return f"{_named(key, TYPED)}{equals}{value}"
+
+
+def _named(key: str, names: Mapping[str, str]) -> str:
+    mark = "~" if key.startswith("~") else ""
+    bare = key.removeprefix(mark)
+    return mark + names.get(bare, bare)
 
 
 def bare_key(override: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from distill_cli.config.overrides import ALIASES
+from distill_cli.config.overrides import ALIASES, as_typed
+from distill_cli.errors import ConfigError
 
 JOIN = "+"
 KEYS = {  # groups of which several options may be named, and where these stand
@@ -20,20 +21,36 @@ KEYS = {  # groups of which several options may be named, and where these stand
     "model": "members",
 }
 LIST = re.compile(r"\[([^\[\]]*)\]")
+SUM = re.compile(r"[^\s,()=]*\+[^\s,()=]*")  # what a list has become, also within `choice(...)`
+LONGEST = 60  # of a name: it becomes a part of file names
 OF_A_TERM: dict[str, Any] = {"weight": None, "weight_schedule": None}  # what a sum adds to each loss
 
 
 def combined(override: str) -> str:
-    """The override with each list of options as one option, which is made known to Hydra."""
-    key, equals, value = override.partition("=")
+    """The override with each list of options as one option, which is made known to Hydra.
+
+    Raises `ConfigError` for a list that is none, and for several students.
+    """
+    key, equals, typed = override.partition("=")
     group = _group(key)
-    if not equals or group not in KEYS or value.lstrip().startswith("{"):
+    if not equals or group not in KEYS or typed.lstrip().startswith("{"):
         return override
-    value = LIST.sub(lambda found: JOIN.join(word.strip() for word in found[1].split(",")), value)
-    for name in value.split(","):
-        if JOIN in name:
-            _offer(group, name.strip())
+    value = LIST.sub(lambda found: JOIN.join(word.strip(" '\"") for word in found[1].split(",")), typed)
+    if not value.strip() or "[" in value:
+        raise ConfigError(f"{as_typed(override)}: must be a name, or several: {as_typed(key)}=[A,B]")
+    for name in SUM.findall(value):
+        if not all(name.split(JOIN)):
+            raise ConfigError(f"{as_typed(override)}: a name is missing; write {as_typed(key)}=[A,B]")
+        if as_typed(key) == "student":
+            several = name.replace(JOIN, ",")
+            raise ConfigError(f"student=[{several}]: must be one model; for each, with -m: student={several}")
+        _offer(group, name)
     return f"{key}={value}"
+
+
+def is_combined(option: str) -> bool:
+    """Whether it stands in no directory."""
+    return JOIN in option
 
 
 def _group(key: str) -> str:
@@ -53,10 +70,16 @@ def _node(group: str, options: Sequence[str]) -> dict[str, Any]:
             "_self_",
             *({f"/{group}@{place}.{name}": option} for option, name in zip(options, names, strict=True)),
         ],
-        "name": JOIN.join(names),
+        "name": _name(names),
         **({"hard_weight": None} if group == "loss" else {}),
         place: each,
     }
+
+
+def _name(names: Sequence[str]) -> str:
+    """All of them, where there is room."""
+    name = JOIN.join(names)
+    return name if len(name) <= LONGEST else f"{names[0][: LONGEST - 4]}{JOIN}{len(names) - 1}"
 
 
 def _distinct(options: Sequence[str]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from distill_cli.config.nearest import nearest, nearest_keys
 from distill_cli.config.overrides import ALIASES, TYPED, as_hydra, as_typed, bare_key
+from distill_cli.hydra_app.combinations import is_combined
 from distill_cli.hydra_app.composition import PRIMARY, config_loader
 
 EXPECTED = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
@@ -34,6 +35,10 @@ EXTRAS = {  # a launcher, sweeper or sampler to the extra that brings it
     **dict.fromkeys(("submitit_slurm", "submitit_local"), "slurm"),
     **dict.fromkeys(("optuna", "cmaes", "grid", "motpe", "nsgaii", "random", "tpe"), "optuna"),
 }
+
+PLACES = {
+    hydra.rpartition("@")[2]: typed for typed, hydra in ALIASES.items()
+}  # of what a group is laid down in
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str | None:
@@ -79,7 +84,8 @@ def _explain_value(error: OmegaConfBaseException, overrides: Sequence[str]) -> s
         typed = [bare_key(o) for o in overrides if bare_key(o).startswith(key)]
         return unknown_key(typed[0] if typed else key, overrides)
     if isinstance(error, MissingMandatoryValue):
-        return f"{key} has no value; set it with {key}=..."
+        setting = PLACES.get(key, key)
+        return f"{setting} has no value; set it with {setting}=..."
     if isinstance(error, InterpolationResolutionError):
         return f"{key}: {first_line}"
     if isinstance(error, ValidationError):
@@ -117,7 +123,7 @@ def _unknown_option(error: MissingConfigException, overrides: Sequence[str]) -> 
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if not group:
         return f"--config-name {name}: there is no {name}.yaml in the config directories"
-    options = sorted(error.options or ())
+    options = sorted(option for option in error.options or () if not is_combined(option))
     typed = [as_typed(bare_key(o)) for o in overrides if bare_key(o).partition("@")[0] == group and name in o]
     line = f"{_origin(error)}{typed[0] if typed else group}={name}: there is no {group} {name!r}"
     if group.startswith("hydra/") and name in EXTRAS:
@@ -178,7 +184,8 @@ def _origin(error: BaseException) -> str:
 def _origin_in(message: str) -> str:
     """`experiment/mine.yaml: ` where the fault is in a file and not on the command line."""
     found = re.match(r"In '(.+?)': ", message)
-    return f"{found[1]}.yaml: " if found and found[1] not in (PRIMARY, "hydra/config") else ""
+    is_file = found and found[1] not in (PRIMARY, "hydra/config") and not is_combined(found[1])
+    return f"{found[1]}.yaml: " if found and is_file else ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,7 +1,7 @@
 """What <TAB> offers behind a verb: groups and their options, keys of the config, and the short names.
 
 Keys come from Hydra's own completion. Options of a group are looked up here, so that the short names work
-(`student=re`) and so does the second value of a sweep (`student=resnet8,re`).
+(`student=re`) and so does the next value of a sweep (`student=resnet8,re`) or a list (`teacher=[resnet56,re`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 from distill_cli.config.overrides import ALIASES, as_hydra
 from distill_cli.errors import ConfigError
 from distill_cli.hydra_app.arguments import Arguments
+from distill_cli.hydra_app.combinations import is_combined
 from distill_cli.hydra_app.composition import PRIMARY, config_loader, user_config
 
 PLACED_GROUPS = {group.partition("@")[0] for group in ALIASES.values()} | {"training"}
@@ -50,14 +51,16 @@ def _candidates(arguments: Arguments, incomplete: str) -> list[str]:
     ):
         key, equals, value = incomplete.partition("=")
         if equals and (options := _options(loader, key)):
-            before, comma, last = value.rpartition(",")
-            return [f"{key}={before}{comma}{option}" for option in options if option.startswith(last)]
+            last = re.split(r"[,[+]", value)[-1]
+            before = value.removesuffix(last)
+            return [f"{key}={before}{option}" for option in options if option.startswith(last)]
         return _keys(loader, [as_hydra(o) for o in arguments.overrides], incomplete)
 
 
 def _options(loader: ConfigLoader, key: str) -> list[str]:
     group = ALIASES.get(key, key.lstrip("+")).partition("@")[0]
-    return sorted(loader.get_group_options(group, ObjectType.CONFIG))
+    options = loader.get_group_options(group, ObjectType.CONFIG)
+    return sorted(option for option in options if not is_combined(option))
 
 
 def _keys(loader: ConfigLoader, overrides: list[str], incomplete: str) -> list[str]:

@@ -3,6 +3,9 @@
 Their logits are averaged, or their probabilities at T = 1 (as logits again, so that temperature stays free):
 log Σ w · softmax(z). Hinton, Vinyals, Dean 2015 (arXiv:1503.02531, section 3) name both: the arithmetic mean of
 probabilities, and their geometric mean, which is the mean of logits but for a shift.
+
+Members are added up one after the other, in their order: a row's bits depend on no other row, so batches of
+any size agree.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -32,8 +36,7 @@ class Average:
     def logits(self, members: Sequence[Tensor]) -> Tensor:
         """(batch, classes), of as many tensors as there are weights."""
         assert len(members) == len(self.weights), f"{len(members)} members, {len(self.weights)} weights"
-        each = [at_least_float32(logits) for logits in members]
+        each = [(w, at_least_float32(z)) for w, z in zip(self.weights, members, strict=True) if w > 0]
         if self.of == "logits":
-            return torch.stack([w * logits for w, logits in zip(self.weights, each, strict=True)]).sum(dim=0)
-        known = [(math.log(w), logits) for w, logits in zip(self.weights, each, strict=True) if w > 0]
-        return torch.stack([w + logits.log_softmax(dim=-1) for w, logits in known]).logsumexp(dim=0)
+            return reduce(torch.add, [w * logits for w, logits in each])
+        return reduce(torch.logaddexp, [math.log(w) + logits.log_softmax(dim=-1) for w, logits in each])
