@@ -33,7 +33,7 @@ DATA = Path(os.environ.get("BENCH_DATA", "data"))
 ARTIFACTS = Path(os.environ.get("BENCH_ARTIFACTS", "artifacts/bench-methods")).absolute()
 PAGE = Path(__file__).parents[1] / "docs/methods.md"
 TRAIN = 6_000  # pictures of Fashion-MNIST
-QUICK = ("evaluate.latency=false", "evaluate.diagnosis=0", "evaluate.pictures=0", "student.clip_norm=1")
+QUICK = ("evaluate.latency=false", "evaluate.diagnosis=0", "evaluate.pictures=0", "student.clip_norm=5")
 
 Row = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Workload:
 
 
 def workloads(directory: Path) -> Iterator[Workload]:
-    digits = ("student=cnn_tiny", "student.model.widths=[4,8]", "student.epochs=40")
+    digits = ("student=cnn_tiny", "student.model.widths=[8,16]", "student.epochs=20")
     yield Workload("digits", digits, "cnn_tiny")
     if fashion := _fashion(directory):
         overrides = (
