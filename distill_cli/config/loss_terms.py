@@ -7,6 +7,7 @@ A loss says what it `needs`, and may bring a weight of its own: then the student
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,13 +49,10 @@ class LossTerm:
     @classmethod
     def of(cls, spec: Spec, key: str) -> LossTerm:
         """`key` is what a user types for it: `loss`, or `loss.terms.kd`. Raises `ConfigError`."""
-        needs = str(spec.get("needs", "logits"))
         if TARGET not in spec:
             raise ConfigError(f"{key} has no _target_: a loss, or `{TERMS}` with a loss each")
-        if needs not in NEEDS:
-            near = nearest(needs, NEEDS)
-            remedy = f"did you mean {near}?" if near else f"must be one of {', '.join(NEEDS)}"
-            raise ConfigError(f"{key}.needs={needs}: {remedy}")
+        needs = _needs(spec, key)
+        _check_within(spec, key)
         hard_weight = _weight(spec, "hard_weight", key)
         return cls(
             name=str(spec.get("name") or key.rpartition(".")[2]),
@@ -62,11 +60,11 @@ class LossTerm:
             needs=needs,
             weight=_weight(spec, "weight", key),
             hard_weight=1.0 if hard_weight is None else hard_weight,
-            weight_schedule=spec.get("weight_schedule"),
+            weight_schedule=_weight_schedule(spec.get("weight_schedule"), key),
             layers=_layers(spec.get("layers"), key),
-            preactivation=bool(spec.get("preactivation", False)),
+            preactivation=_flag(spec, "preactivation", key),
             views=_views(spec.get("views", 1), key),
-            reuses_classifier=bool(spec.get("reuses_classifier", False)),
+            reuses_classifier=_flag(spec, "reuses_classifier", key),
         )
 
 
@@ -97,10 +95,14 @@ def needs(loss: Spec) -> frozenset[str]:
 
 def hard_weight(loss: Spec) -> float:
     """What the hard loss counts where nothing goes by alpha. Raises `ConfigError` where something does."""
-    of_sum = _weight(loss, "hard_weight", "loss") if TERMS in loss else None
-    if of_sum is not None and uses_alpha(loss):
-        raise ConfigError(f"loss.hard_weight={of_sum:g}: a loss of this sum goes by alpha; use alpha instead")
-    return terms_of(loss)[0].hard_weight if of_sum is None else of_sum
+    terms = terms_of(loss)
+    given = _weight(loss, "hard_weight", "loss")
+    by_alpha = next((term.name for term in terms if term.weight is None), None)
+    if given is not None and by_alpha and (TERMS in loss or "weight" not in loss):
+        raise ConfigError(
+            f"loss.hard_weight={given:g}: {by_alpha} goes by alpha, which sets it; use alpha instead"
+        )
+    return terms[0].hard_weight if given is None else given
 
 
 def _bare(spec: Spec) -> dict[str, Any]:
@@ -112,11 +114,49 @@ def _bare(spec: Spec) -> dict[str, Any]:
     }
 
 
+def _needs(spec: Spec, key: str) -> str:
+    needs = str(spec.get("needs", "logits"))
+    if needs not in NEEDS:
+        near = nearest(needs, NEEDS)
+        remedy = f"did you mean {near}?" if near else f"must be one of {', '.join(NEEDS)}"
+        raise ConfigError(f"{key}.needs={needs}: {remedy}")
+    return needs
+
+
+def _check_within(spec: Spec, key: str) -> None:
+    """A loss within a loss is shown what that one makes of logits, and nothing else."""
+    for field, inner in spec.items():
+        if (
+            isinstance(inner, Mapping)
+            and "needs" in inner
+            and (needs := _needs(inner, f"{key}.{field}")) != "logits"
+        ):
+            name = inner.get("name", "this loss")
+            raise ConfigError(
+                f"{key}.{field}={name}: {name} needs {needs}; choose a loss that needs logits, such as kd"
+            )
+
+
 def _weight(spec: Spec, field: str, key: str) -> float | None:
     value = spec.get(field)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if value is not None and not (is_number and value >= 0):
         raise ConfigError(f"{key}.{field}={value}: must be a number from 0, or null")
     return None if value is None else float(value)
+
+
+def _weight_schedule(value: object, key: str) -> Spec | None:
+    if value is None or (isinstance(value, Mapping) and TARGET in value):
+        return value
+    example = "{_target_: distill_cli.schedules.Linear, start: 0.0, end: 1.0}"
+    raise ConfigError(f"{key}.weight_schedule={value}: must be a schedule, such as {example}, or null")
+
+
+def _flag(spec: Spec, field: str, key: str) -> bool:
+    value = spec.get(field, False)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key}.{field}={value}: must be true or false")
+    return value
 
 
 def _views(value: object, key: str) -> int:

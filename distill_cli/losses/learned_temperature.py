@@ -38,19 +38,18 @@ class LearnedTemperature(nn.Module):
         self.per_sample = schedule.per_sample
 
     def fit(self, student: Outputs, teacher: Outputs, setting: Setting) -> None:
-        """Raises `ConfigError` where the teacher has not all of its logits: their tail knows no gradient."""
-        if teacher.dense is None:
-            raise ConfigError(
-                "a learned temperature needs all of a teacher's logits; "
-                "use soft_labels=float16 (or int8), or temperature_schedule=constant"
-            )
         if self.per_sample:
             self.network = _network(student.logits.shape[-1] + teacher.logits.shape[-1])
         else:
             self.number = nn.Parameter(torch.zeros(()))
 
     def forward(self, student: Outputs, teacher: Outputs, strength: float) -> Temperature:
-        """`strength` is λ."""
+        """`strength` is λ. Raises `ConfigError` for a teacher without all logits: their tail knows no gradient."""
+        if teacher.dense is None:
+            raise ConfigError(
+                "a learned temperature needs all logits of the teacher, and soft_labels=top_k keeps some; "
+                "use soft_labels=float16 (or int8), or temperature_schedule=constant"
+            )
         value = self.network(_predictions(student, teacher)) if self.per_sample else self.number
         reversed_: Tensor = _Reversal.apply(value, strength)
         return self.low + self.span * torch.sigmoid(reversed_ + self.at_start)
