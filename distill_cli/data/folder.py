@@ -3,12 +3,15 @@
 What is held out: `test/` where there is one, else `val/` (one held-out part is what figures are reported
 on; validation then comes out of train), else a share of everything, chosen by a hash of each picture's path.
 Without `train/`, the class folders lie directly in the folder. Samples are sorted by class, then by path.
+
+New pictures in a folder of their own, `data.path=[OLD,NEW]`, come after all the old ones, so that these keep their
+numbers, their views and their soft labels. In the old folder they would move what is sorted behind them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,18 +19,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distill_cli.data.file_index import Check, index_files
+from distill_cli.data.file_index import Check, Facts, index_files
 from distill_cli.data.holdout import hold_out_test
 from distill_cli.data.pictures import MAX_PIXELS, PictureSplit, problem_of
 from distill_cli.data.splits import RawSets, Split
 from distill_cli.errors import ConfigError, DataError
 
+Picture = tuple[str, str, str]  # its name, its sha256, its class
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def load(
     root: Path,
-    path: str | None,
+    path: str | Sequence[str] | None,
     size: int,
     channels: int = 3,
     on_error: str = "fail",
@@ -35,21 +39,23 @@ def load(
     max_pixels: int = MAX_PIXELS,
     cache: Path | None = None,
 ) -> RawSets:
-    """Find the pictures under `root/path`; they are decoded later, one by one.
+    """Find the pictures under `root/path`, or under several; they are decoded later, one by one.
 
     With `on_error="skip"` all of them are decoded now, and the bad ones left out and listed in `skipped`.
     `cache` is a directory for what is known of the files, so that they are read once. Raises `DataError`
     where the folders are not as they should be, or a file cannot be read.
     """
     _check(size, channels, on_error, max_pixels)
-    folders = _folders(_base(root, path))
-    reader = _Reader(_class_names(folders["train"]), size, channels, on_error, max_pixels, cache)
-    found = {part: reader.read(folder) for part, folder in folders.items()}
+    folders = _together([_base(root, name) for name in _paths(path)])
+    classes = tuple(sorted({name for folder in folders["train"] for name in _class_names(folder)}))
+    reader = _Reader(classes, size, channels, on_error, max_pixels, cache)
+    found = {part: reader.read(these) for part, these in folders.items()}
     parts: dict[str, Split] = {part: split for part, (split, _) in found.items()}
     skipped = tuple(path for _, paths in found.values() for path in paths)
     for name, samples in zip(reader.classes, reader.count(parts["train"]), strict=True):
         if not samples:
-            raise DataError(f"{folders['train'] / name} has no readable picture ({' '.join(SUFFIXES)})")
+            empty = next(folder / name for folder in folders["train"] if (folder / name).is_dir())
+            raise DataError(f"{empty} has no readable picture ({' '.join(SUFFIXES)})")
     if "test" not in parts:
         parts["train"], parts["test"] = hold_out_test(parts["train"], test)
     return RawSets(reader.classes, **parts, skipped=skipped)
@@ -57,7 +63,7 @@ def load(
 
 @dataclass(frozen=True)
 class _Reader:
-    """From one folder of class folders to a split."""
+    """From folders of class folders to a split. Names are relative to the first of them."""
 
     classes: tuple[str, ...]
     size: int
@@ -66,20 +72,31 @@ class _Reader:
     max_pixels: int
     cache: Path | None
 
-    def read(self, folder: Path) -> tuple[PictureSplit, tuple[Path, ...]]:
+    def read(self, folders: Sequence[Path]) -> tuple[PictureSplit, tuple[Path, ...]]:
+        good: list[Picture] = []
+        bad: list[Path] = []
+        for folder in folders:
+            above = "" if folder == folders[0] else f"{Path(os.path.relpath(folder, folders[0])).as_posix()}/"
+            for name, facts in self._files(folder):
+                if facts.problem:
+                    bad.append(folder / name)
+                else:
+                    good.append((above + name, facts.sha256, name.partition("/")[0]))
+        return self._split(folders[0], good), tuple(bad)
+
+    def _files(self, folder: Path) -> list[tuple[str, Facts]]:
+        """By class and path. Raises `DataError` for what is no picture, unless it is to be skipped."""
         unknown = sorted(set(_class_names(folder)) - set(self.classes))
         if unknown:
             raise DataError(
                 f"{folder / unknown[0]} is a class that has no folder among the training pictures"
             )
         names = [name for label in self.classes for name in sorted(_walk(folder / label, label))]
-        facts = index_files(folder, names, self.check, self.cache)
-        bad = tuple(folder / name for name, fact in zip(names, facts, strict=True) if fact.problem)
+        found = list(zip(names, index_files(folder, names, self.check, self.cache), strict=True))
+        bad = next(((name, facts.problem) for name, facts in found if facts.problem), None)
         if bad and self.on_error == "fail":
-            problem = next(fact.problem for fact in facts if fact.problem)
-            raise DataError(f"cannot read {bad[0]}: {problem}; remove it, or set data.on_error=skip")
-        good = {name: fact.sha256 for name, fact in zip(names, facts, strict=True) if not fact.problem}
-        return self._split(folder, good), bad
+            raise DataError(f"cannot read {folder / bad[0]}: {bad[1]}; remove it, or set data.on_error=skip")
+        return found
 
     @property
     def check(self) -> Check | None:
@@ -92,13 +109,14 @@ class _Reader:
         """How many samples each class has."""
         return np.bincount(split.labels, minlength=len(self.classes))
 
-    def _split(self, folder: Path, hashes: dict[str, str]) -> PictureSplit:
+    def _split(self, folder: Path, pictures: Sequence[Picture]) -> PictureSplit:
         numbers = {name: number for number, name in enumerate(self.classes)}
+        digests = "".join(sha256 for _, sha256, _ in pictures)
         return PictureSplit(
             folder,
-            names=np.array(list(hashes), np.object_),
-            hashes=np.frombuffer(bytes.fromhex("".join(hashes.values())), np.uint8).reshape(-1, 32),
-            labels=np.array([numbers[name.partition("/")[0]] for name in hashes], np.int64),
+            names=np.array([name for name, _, _ in pictures], np.object_),
+            hashes=np.frombuffer(bytes.fromhex(digests), np.uint8).reshape(-1, 32),
+            labels=np.array([numbers[label] for _, _, label in pictures], np.int64),
             size=self.size,
             channels=self.channels,
             max_pixels=self.max_pixels,
@@ -115,12 +133,32 @@ def _check(size: int, channels: int, on_error: str, max_pixels: int) -> None:
             raise ConfigError(f"data.{name}={value} must be a whole number of pixels")
 
 
-def _base(root: Path, path: str | None) -> Path:
-    if not path:
+def _paths(path: str | Sequence[str] | None) -> Sequence[str]:
+    paths = [path] if isinstance(path, str) else list(path or [])
+    if not paths or not all(isinstance(one, str) and one for one in paths):
         raise ConfigError("no folder is named: set data.path=FOLDER (relative to paths.data, or absolute)")
+    if len(set(paths)) < len(paths):
+        raise ConfigError(f"data.path=[{','.join(paths)}] names a folder twice")
+    return paths
+
+
+def _base(root: Path, path: str) -> Path:
     if not (root / path).is_dir():
         raise DataError(f"no folder {root / path}; put the pictures there, or set data.path or paths.data")
     return root / path
+
+
+def _together(bases: Sequence[Path]) -> dict[str, list[Path]]:
+    """The folders of each part, in the order in which they were named."""
+    found = [_folders(base) for base in bases]
+    for base, folders in zip(bases, found, strict=True):
+        other = [folders[part] for part in folders if part not in found[0]]
+        if other:
+            raise DataError(
+                f"{bases[0]} has no such part as {other[0]}; hold the same parts out in both, or put all of "
+                f"{base.name} into {base / 'train'}"
+            )
+    return {part: [folders[part] for folders in found if part in folders] for part in found[0]}
 
 
 def _folders(base: Path) -> dict[str, Path]:

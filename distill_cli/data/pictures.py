@@ -9,6 +9,7 @@ megapixels fit into 400 kB.
 from __future__ import annotations
 
 import io
+import os
 import threading
 import warnings
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class PictureSplit:
     """Picture files of any size. What `digest` covers is the files' bytes, not what is made of them."""
 
     folder: Path
-    names: NDArray[np.object_] = field(repr=False)  # relative posix paths (samples,)
+    names: NDArray[np.object_] = field(repr=False)  # posix paths from the folder, (samples,)
     hashes: NDArray[np.uint8] = field(repr=False)  # sha256 of each file (samples, 32)
     labels: Labels = field(repr=False)
     size: int
@@ -57,7 +58,8 @@ class PictureSplit:
         return np.frombuffer(b"".join(sha256(path).digest()[:8] for path in paths), "<u8").astype(np.uint64)
 
     def path(self, index: int) -> Path:
-        return self.folder / str(self.names[index])
+        """By its name alone: a folder that is a link leads elsewhere, and so would its `..`."""
+        return Path(os.path.normpath(self.folder / str(self.names[index])))
 
     def picture(self, index: int) -> Pixels:
         return _pixels(decode(self.path(index), self.channels, self.max_pixels))
