@@ -157,6 +157,20 @@ def test_a_network_without_hidden_layers_is_refused_by_its_role():
         default_pairs(mlp(), mlp(0), SMALL)
 
 
+class WritesOver(nn.Module):
+    def __init__(self):
+        super().__init__()
+        blocks = [nn.Sequential(nn.Conv2d(channels, 4, 1), nn.BatchNorm2d(4)) for channels in (3, 4)]
+        self.blocks, self.fc = nn.Sequential(*blocks), nn.Linear(4, 5)
+
+    def forward(self, pictures):
+        return self.fc(F.relu(self.blocks(pictures), inplace=True).mean(dim=(2, 3)))
+
+
+def test_a_layer_that_is_written_over_is_passed_by():
+    assert [layer.path for layer in found_layers(WritesOver(), SMALL)] == ["blocks.0"]
+
+
 def test_maps_with_their_channels_last_are_not_taken_for_maps():
     model = timms("swin_tiny_patch4_window7_224", img_size=64, window_size=2, depths=(1, 1, 1, 1))
     with pytest.raises(ConfigError, match="SwinTransformer, the student, shows none"):
