@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from distill_cli.config.loss_terms import hard_weight, terms_of, uses_alpha
 from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
@@ -39,6 +40,7 @@ def run(session: Session) -> StageResult:
 
     def build(on_epoch: OnEpoch) -> Built:
         _check_inputs(session)
+        _say_that_alpha_is_not_used(session)
         from distill_cli.stages.jobs.train import train_student
 
         return train_student(plan, on_epoch)
@@ -80,6 +82,22 @@ def _check_inputs(session: Session) -> None:
     if session.plan.is_taught:
         for member in session.plan.members:
             _check_teacher(replace(session, plan=member))
+
+
+def _say_that_alpha_is_not_used(session: Session) -> None:
+    """Once a command, to a user who set it, where the loss weighs by itself."""
+    loss = session.plan.config.loss
+    keys = [word.partition("=")[0] for word in session.words]
+    typed = next((key for key in keys if key.partition(".")[0] in ("alpha", "alpha_schedule")), None)
+    if typed is None or uses_alpha(loss) or session.plan.taught_by is not None:
+        return
+    terms = terms_of(loss)
+    soft = " + ".join(f"{term.weight:g}" for term in terms)
+    key = "loss.weight" if len(terms) == 1 else "loss.terms.NAME.weight"
+    say(
+        f"{typed} is not used: loss={loss.get('name')} weighs hard {hard_weight(loss):g} : soft {soft} by itself "
+        f"(loss.hard_weight, {key})"
+    )
 
 
 def _check_teacher(session: Session) -> None:
