@@ -123,7 +123,7 @@ class _Search:
         return f"{needed_by[0].title} may need it" if needed_by else ""
 
     def _has_student(self, entry: Entry) -> bool:
-        students = [found for found in references_of(entry) if found.role == "student"]
+        students = [found for found in references_of(self.inventory, entry) if found.role == "student"]
         return not students or any(self.inventory.find(found.kind, found.key) for found in students)
 
     def _are_old(self, entry: Entry) -> bool:

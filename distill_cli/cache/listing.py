@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distill_cli.cache.ages import age_in_words, age_of
@@ -66,11 +67,15 @@ def _cells(inventory: Inventory, entry: Entry) -> tuple[str, ...]:
 
 
 def _made_from(inventory: Inventory, entry: Entry) -> str:
-    """The first digits of the nearest one's key, with which its name ends."""
-    for found in references_of(entry)[:1]:
-        is_there = inventory.find(found.kind, found.key)
-        return found.key[:DIGITS] + ("" if is_there else " (gone)")
-    return "–"
+    """The first digits of the nearest one's key, with which its name ends; of each, where they are several."""
+    found = references_of(inventory, entry)
+    nearest = [one for one in found if one.role == found[0].role]
+    return ", ".join(map(partial(_digits, inventory), nearest)) or "–"
+
+
+def _digits(inventory: Inventory, found: Reference) -> str:
+    is_there = inventory.find(found.kind, found.key)
+    return found.key[:DIGITS] + ("" if is_there else " (gone)")
 
 
 def _facts(inventory: Inventory, entry: Entry) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _facts(inventory: Inventory, entry: Entry) -> dict[str, Any]:
         "shards": [entry.present, entry.expected] if entry.expected else None,
         "problem": entry.problem or next((f"{k} {v}" for k, v in entry.wrong_sizes.items()), None),
         "holder": entry.holder or None,
-        "made_from": [_link(inventory, found) for found in references_of(entry)],
+        "made_from": [_link(inventory, found) for found in references_of(inventory, entry)],
     }
 
 

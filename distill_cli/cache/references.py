@@ -11,6 +11,13 @@ from typing import Any
 
 from distill_cli.cache.inventory import Entry, Inventory
 
+KINDS = {
+    "teacher": "teachers",
+    "soft_labels": "soft_labels",
+    "student": "students",
+    "baseline": "students",
+}  # by role
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -19,30 +26,27 @@ class Reference:
     key: str
 
 
-def references_of(entry: Entry) -> tuple[Reference, ...]:
-    """The nearest first: what the artefact belongs to."""
+def references_of(inventory: Inventory, entry: Entry) -> tuple[Reference, ...]:
+    """The nearest first: what the artefact belongs to. Of several teachers each is named."""
     identity = entry.document.identity if entry.document else {}
+    taught = identity.get("distillation")
     match entry.kind:
         case "soft_labels":
-            found = _named(identity, ("teacher", "teachers"))
-        case "students":
-            taught = identity.get("distillation")
-            taught = taught if isinstance(taught, Mapping) else {}
-            found = _named(taught, ("soft_labels", "soft_labels"), ("teacher", "teachers"))
+            found = [_named(identity, "teacher")]
+        case "students" if isinstance(taught, Mapping):
+            found = [_named(taught, role) for role in ("soft_labels", "teacher")]
         case "evaluations":
-            found = _named(
-                identity, ("student", "students"), ("baseline", "students"), ("teacher", "teachers")
-            )
+            found = [_named(identity, role) for role in ("student", "baseline", "teacher")]
         case _:
-            found = ()
-    return found
+            found = []
+    return tuple(Reference(role, _kind(inventory, role, key), key) for keys in found for role, key in keys)
 
 
 def users_of(inventory: Inventory) -> dict[Entry, list[Entry]]:
     """For each artefact those that were made from it. Evaluations use nothing up: they are left out."""
     users: dict[Entry, list[Entry]] = {}
     for user in inventory.entries:
-        for found in references_of(user) if user.kind != "evaluations" else ():
+        for found in references_of(inventory, user) if user.kind != "evaluations" else ():
             used = inventory.find(found.kind, found.key)
             if used is not None:
                 users.setdefault(used, []).append(user)
@@ -57,6 +61,15 @@ def unknown_users(inventory: Inventory, kind: str) -> Iterator[Entry]:
             yield entry
 
 
-def _named(identity: Mapping[str, Any], *roles: tuple[str, str]) -> tuple[Reference, ...]:
-    keys = ((role, kind, identity.get(role)) for role, kind in roles)
-    return tuple(Reference(role, kind, key) for role, kind, key in keys if isinstance(key, str) and key)
+def _named(identity: Mapping[str, Any], role: str) -> list[tuple[str, str]]:
+    """The role with each key that stands there: none, one or a list of them."""
+    found = identity.get(role)
+    keys = found if isinstance(found, list) else [found]
+    return [(role, key) for key in keys if isinstance(key, str) and key]
+
+
+def _kind(inventory: Inventory, role: str, key: str) -> str:
+    """A teacher may have been a student before."""
+    if role == "teacher" and inventory.find("students", key):
+        return "students"
+    return KINDS[role]

@@ -34,7 +34,9 @@ def main(config: DictConfig, output: Path) -> None:
 def run(session: Session) -> StageResult:
     """Those that the student learns from; each teacher's, where they are several."""
     plan = session.plan
-    return together([_one(replace(session, plan=member)) for member in plan.members], plan.teacher)
+    found = [_one(replace(session, plan=member)) for member in plan.members]
+    keys = [result.place.key for result in found]
+    return together(found, replace(found[0].place, label=plan.teacher.label, identity={"members": keys}))
 
 
 def _one(session: Session) -> StageResult:

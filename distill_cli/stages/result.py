@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from distill_cli.artifacts.files import make_directory, write_json
@@ -14,6 +15,7 @@ from distill_cli.artifacts.store import Place
 from distill_cli.runtime.environment import describe_environment
 
 SCHEMA = 1
+OF_THE_DATA = ("samples", "views")  # counts that all label sets of one command share
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,41 @@ class StageResult:
 
 
 def together(results: Sequence[StageResult], place: Place) -> StageResult:
-    """Of artefacts that count as one, the result of all; of one, its own."""
+    """Of artefacts that count as one, the result of all; of one, its own. `place` is where none of them lies."""
     if len(results) == 1:
         return results[0]
-    seconds = {"total": sum(result.seconds.get("total", 0.0) for result in results)}
     documents = [result.document() for result in results]
-    status = status_of(results)
-    return StageResult(results[0].stage, status, place, {}, {}, seconds, more={"members": documents})
+    return StageResult(
+        stage=results[0].stage,
+        status=status_of(results),
+        place=place,
+        inputs={
+            f"{stage}-{number}": key
+            for number, result in enumerate(results, 1)
+            for stage, key in result.inputs.items()
+        },
+        metrics=_of_all([result.metrics for result in results]),
+        seconds={"total": sum(result.seconds.get("total", 0.0) for result in results)},
+        environment=results[0].environment,
+        more={"artifact": None, "members": documents},
+    )
+
+
+def _of_all(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts add up, but for those of the data, which are everybody's; of accuracies and losses the mean."""
+    found: dict[str, float] = {}
+    for name in metrics[0]:
+        values = [each.get(name) for each in metrics]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) == len(values):
+            found[name] = _together(name, numbers)
+    return found
+
+
+def _together(name: str, values: Sequence[float]) -> float:
+    if name in OF_THE_DATA:
+        return values[0]
+    return sum(values) if all(type(value) is int for value in values) else fmean(values)
 
 
 def status_of(results: Iterable[StageResult]) -> str:

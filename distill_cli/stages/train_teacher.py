@@ -30,6 +30,10 @@ def main(config: DictConfig, output: Path) -> float | None:
 def run(session: Session) -> StageResult:
     """The teacher that no student was before; each of them, where they are several."""
     first = session.plan.first
+    if len(first.members) > 1 and not first.teacher_is_there:  # the last may be wrong
+        from distill_cli.stages.jobs.rehearse import rehearse_teachers
+
+        rehearse_teachers(first)
     found = [_one(replace(session, plan=member)) for member in first.members]
     return together(found, first.teacher)
 

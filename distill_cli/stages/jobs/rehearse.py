@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch.nn import Module
@@ -15,6 +16,7 @@ from distill_cli.errors import ConfigError
 from distill_cli.models.cost import count_parameters
 from distill_cli.models.penultimate import classifier_of
 from distill_cli.models.reused_classifier import wrapped
+from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.schedules import values_of
@@ -29,9 +31,9 @@ from distill_cli.training.optimizers import build_optimizer
 def rehearse(plan: Plan) -> None:
     """Raises `ConfigError` for whatever a stage of this plan would refuse to be made of."""
     open_runtime(plan)
-    teachers = [_rehearsed(plan, member.config.teacher) for member in plan.first.members]
-    students = [_rehearsed(plan, link.config.student) for link in plan.links]
-    _check_sizes(plan, sum(teachers), students)
+    teachers = rehearse_teachers(plan.first)
+    students = [count_parameters(_rehearsed(plan, link.config.student)) for link in plan.links]
+    _check_sizes(plan, teachers, students)
     for views in (plan.config.views, plan.teacher_views):
         open_views(views, plan.data.image_shape[1:])
     if plan.distils:
@@ -41,6 +43,17 @@ def rehearse(plan: Plan) -> None:
             rehearse_loss(link)
     else:
         _student(plan)
+
+
+def rehearse_teachers(plan: Plan) -> int:
+    """The parameters of all of them together. Raises `ArtifactError` for a checkpoint that fits none."""
+    parameters = 0
+    for recipe in (member.config.teacher for member in plan.members):
+        model = _rehearsed(plan, recipe)
+        parameters += count_parameters(model)
+        if recipe.checkpoint is not None:
+            load_weights(model, Path(recipe.checkpoint))
+    return parameters
 
 
 @torch.no_grad()
@@ -81,11 +94,11 @@ def _student(plan: Plan) -> Module:
     return begun(plan) if plan.former else new_model(plan, spec, seed=0, pretrained=False)
 
 
-def _rehearsed(plan: Plan, recipe: Training) -> int:
-    """Parameters of a model that can be made, and optimized as the recipe says."""
+def _rehearsed(plan: Plan, recipe: Training) -> Module:
+    """A model that can be made, and optimized as the recipe says."""
     model = new_model(plan, recipe.model, recipe.seed, pretrained=False)
     build_optimizer(recipe.optimizer, model, decay_norm_and_bias=recipe.decay_norm_and_bias)
-    return count_parameters(model)
+    return model
 
 
 def _check_sizes(plan: Plan, teacher: int, students: list[int]) -> None:
