@@ -330,9 +330,11 @@ class Plan:
         if not self.distils:
             return self.baseline
         config = self.config
+        temperature = f"-t{config.temperature:g}" if "logits" in self.needs else ""
+        alpha = f"-a{config.alpha:g}" if uses_alpha(config.loss) else ""
         label = (
             f"{config.student.model.get('name', 'student')}-{self.data.name}-{config.loss.get('name', 'loss')}"
-            f"-t{config.temperature:g}-a{config.alpha:g}-s{config.student.seed}"
+            f"{temperature}{alpha}-s{config.student.seed}"
         )
         return self._place("students", label, {**self._student_alone, "distillation": self._distillation})
 

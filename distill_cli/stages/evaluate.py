@@ -73,10 +73,11 @@ def run(session: Session) -> StageResult:
 
 
 def suggest_sweep(session: Session) -> None:
-    """A baseline has no temperature to sweep; after it comes the student."""
-    if session.plan.distils:  # every temperature has assistants and generations of its own
-        verb = "distill" if session.plan.taught_by is None else "run"
-        session.suggest(verb, "-m", "temperature=1,2,4,8")
+    """A baseline has no temperature to sweep; after it comes the student. Without a temperature, other seeds."""
+    plan = session.plan
+    if plan.distils:  # every temperature has assistants and generations of its own
+        verb = "distill" if plan.taught_by is None else "run"
+        session.suggest(verb, "-m", "temperature=1,2,4,8" if "logits" in plan.needs else "seed=0,1,2")
     else:
         session.suggest("run", "alpha=0.9")
 

@@ -158,7 +158,8 @@ class Trainer:
             logits = self.forward(batch.inputs.contiguous(memory_format=self.run.runtime.memory_format))
         loss, logs = self.run.objective(Outputs(logits.float()), batch, self.progress)
         if self.recipe.l1:
-            loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in self.model.parameters() if p.ndim >= 2)
+            matrices = (p for p in self.model.parameters() if p.ndim >= 2 and p.requires_grad)
+            loss = loss + self.recipe.l1 * sum(p.abs().sum() for p in matrices)
         self.scaler.scale(loss if weight == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
         return {"loss": loss.detach(), **logs}
 
