@@ -30,7 +30,7 @@ def grow(model: nn.Module, former: nn.Module, columns: Sequence[int | None], cla
     rows = _rows_of(model, own, classes)
     other = [name for name in own if name not in rows and own[name].shape != weights[name].shape]
     if not rows or other:
-        what = f"{other[0]!r} follows their number" if other else "it has no linear classifier"
+        what = f"{other[0]!r} follows their number" if rows else "it has no linear classifier"
         raise ConfigError(f"student.init: this student cannot take other classes: {what}; train a new one")
     old = [number for number, column in enumerate(columns) if column is not None]
     new = [column for column in columns if column is not None]
