@@ -130,7 +130,8 @@ def _unknown_option(error: MissingConfigException, overrides: Sequence[str]) -> 
         return f"{line}; install it with: pip install 'distill-cli[{EXTRAS[name]}]'"
     near = nearest(name, options)
     question = f"; did you mean {near!r}?" if near else "."
-    return f"{line}{question} There are {', '.join(options)}" if options else line
+    there = "distill losses shows them" if group == "loss" else f"There are {', '.join(options)}"
+    return f"{line}{question} {there}" if options else line
 
 
 def _explain_words(message: str, overrides: Sequence[str]) -> str:

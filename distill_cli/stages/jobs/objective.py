@@ -23,6 +23,7 @@ from distill_cli.models.taps import Taps, Whose
 from distill_cli.plan import Plan
 from distill_cli.schedules import Learned
 from distill_cli.stages.jobs.former import Former, open_former
+from distill_cli.stages.jobs.trial import blamed
 from distill_cli.stages.jobs.workplace import teacher_source, trained_teacher
 from distill_cli.training.insights import Insights
 from distill_cli.training.objectives import CrossEntropy, Distillation
@@ -145,7 +146,8 @@ class _Fitting:
         loss: SoftLoss = instantiate_nested(term.spec)
         if hasattr(loss, "fit"):
             teacher = self.previous if term.needs == "previous" else self.teacher
-            loss.fit(*(self._with(seen, pairs) for seen in (self.student, teacher)), self.setting)
+            with blamed(term.name, loss):
+                loss.fit(*(self._with(seen, pairs) for seen in (self.student, teacher)), self.setting)
         return loss
 
     def temperature(self, plan: Plan) -> LearnedTemperature | None:

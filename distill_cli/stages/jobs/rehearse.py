@@ -24,6 +24,7 @@ from distill_cli.soft_labels.encodings import open_encoding
 from distill_cli.soft_labels.rows import as_bytes
 from distill_cli.stages.jobs.former import begun, open_former
 from distill_cli.stages.jobs.objective import INSIDE, Losses
+from distill_cli.stages.jobs.trial import try_out
 from distill_cli.stages.jobs.workplace import new_model, open_runtime
 from distill_cli.training.optimizers import build_optimizer
 
@@ -73,7 +74,7 @@ def rehearse_loss(plan: Plan) -> None:
     for temperature in (min(temperatures), max(temperatures)):
         at = temperature if losses.learned is None else losses.learned(student, said, 0.0)
         for term in losses.terms:
-            term(student, said, labels, at, empty)
+            try_out(term, student, said, labels, at, empty)
 
 
 def _teacher(plan: Plan) -> Module:
