@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,8 @@ def plain(value: Any) -> str:
         return value.word
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{','.join(map(plain, value))}]"
     return value if isinstance(value, str) else canonical_json(value)
 
 
@@ -76,8 +78,18 @@ def _things(name: str, settings: Sequence[Facts]) -> dict[str, str]:
 
 
 def _text(fact: Fact, alike: Iterable[Fact]) -> str:
-    specs = [other.value.spec for other in alike]
+    specs = [dict(_flat(other.value.spec)) for other in alike]
     keys = sorted({key for spec in specs for key in spec})
     differing = [key for key in keys if len({canonical_json(spec.get(key)) for spec in specs}) > 1]
-    told = ", ".join(f"{key}={plain(fact.value.spec.get(key))}" for key in differing)
+    own = dict(_flat(fact.value.spec))
+    told = ", ".join(f"{key}={plain(own.get(key))}" for key in differing)
     return f"{fact.value.word} ({told})" if told else str(fact.value.word)
+
+
+def _flat(spec: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """As it is typed behind the name of the group: `terms.dist.weight`."""
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -6,21 +6,24 @@ it belongs to, because it only means something beside the same choice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from distill_cli.artifacts.keys import canonical_json, key_of
 from distill_cli.cache.documents import DIGITS
-from distill_cli.comparison.library import Library
+from distill_cli.comparison.descent import Descent
 from distill_cli.comparison.names import (
     DIGESTS,
     IN_ONE_CELL,
     NAMED_BY,
     NO_SETTING,
+    NONE,
     OF_LABELS,
     OF_STUDENT,
     OF_TEACHER,
+    OF_THE_GONE,
+    PEERS,
     typed,
     word_of,
 )
@@ -43,44 +46,57 @@ class Thing:
     """A spec that has one cell: a model, a loss."""
 
     word: str
-    spec: Mapping[str, Any]
+    spec: Mapping[Any, Any]  # of several things by their numbers
 
 
 Facts = Mapping[str, Fact]
 
 
-def facts_of(student: Student, library: Library) -> Facts:
-    """Raises `ArtifactError` where labels or teacher are there and damaged."""
+def facts_of(student: Student, descent: Descent) -> Facts:
     if student.kind == TEACHERS:
         return _teacher(student)
     taught = student.identity.get("distillation") or {}
     found = _Telling(OF_STUDENT, NO_SETTING[STUDENTS]).of({**student.identity, "distillation": taught})
-    taught_by = _taught_by(taught.get("soft_labels"), taught.get("teacher"), library)
-    return {**found, **taught_by, "student": _model(student)}
+    labels = _together([_Telling(OF_LABELS, NO_SETTING["soft_labels"]).of(each) for each in descent.labels])
+    lost = {kind: key[:DIGITS] for kind, key in descent.gone}  # where nothing is there any more
+    gone = {OF_THE_GONE[kind]: Fact(digits) for kind, digits in lost.items()}
+    teachers = _together([_teacher(teacher) for teacher in descent.teachers])
+    passed_on = _passed_on(student, descent) if taught else {}
+    return {**found, **labels, **teachers, **gone, **passed_on, "student": _model(student)}
 
 
-def teacher_key(student: Student, library: Library) -> str | None:
-    """None for a baseline, and where the labels that would say it are gone."""
-    taught = student.identity.get("distillation") or {}
-    labels = library.labels(taught["soft_labels"]) if taught.get("soft_labels") else None
-    return taught.get("teacher") or (labels or {}).get("teacher")
+def _passed_on(student: Student, descent: Descent) -> Facts:
+    """What came between teacher and student. A student of the same model before it is a former generation."""
+    model = student.identity.get("model")
+    generations = [one for one in descent.before if one.identity.get("model") == model]
+    assistants = _together([{"": _model(one)} for one in descent.before if one not in generations])
+    return {
+        "assistant": assistants.get("", Fact(NONE)),
+        "generations": Fact(1 + len(generations)),
+        **({} if "filter" in student.identity["distillation"] else {"teacher_filter": Fact(NONE)}),
+    }
 
 
-def _taught_by(labels_key: str | None, teacher: str | None, library: Library) -> Facts:
-    """What is behind the keys; where nothing is there any more, the key's first digits."""
-    if labels_key is not None:
-        labels = library.labels(labels_key)
-        if labels is None:
-            return {"soft_labels": Fact(labels_key[:DIGITS])}
-        found = _Telling(OF_LABELS, NO_SETTING["soft_labels"]).of(labels)
-        return {**found, **_taught_by(None, labels.get("teacher"), library)}
-    if teacher is None:
-        return {}
-    known = library.model(TEACHERS, teacher)
-    return _teacher(known) if known else {"teacher": Fact(teacher[:DIGITS])}
+def _together(each: Sequence[Facts]) -> dict[str, Fact]:
+    """Those of several that count as one: what they share, and a list of what they do not."""
+    names = dict.fromkeys(name for facts in each for name in facts)
+    return {name: _joined([facts[name] for facts in each if name in facts]) for name in names}
 
 
-def _teacher(teacher: Student) -> Facts:
+def _joined(facts: Sequence[Fact]) -> Fact:
+    values = [fact.value for fact in facts]
+    if len({fact.canonical for fact in facts}) == 1 and not isinstance(values[0], Thing):
+        return facts[0]
+    things = [value for value in values if isinstance(value, Thing)]
+    if len(things) == 1:
+        return facts[0]
+    if things:
+        specs = dict(enumerate((thing.spec for thing in things), 1))
+        return Fact(Thing("+".join(thing.word for thing in things), specs))
+    return Fact(values, facts[0].within)
+
+
+def _teacher(teacher: Student) -> dict[str, Fact]:
     found = _Telling(OF_TEACHER, NO_SETTING[TEACHERS]).of(teacher.identity)
     own = found.get("teacher.views.seed")
     if own and own.value in (0, teacher.seed):  # as it is, unless one says otherwise
@@ -110,6 +126,8 @@ class _Telling:
             return
         if path in DIGESTS:
             yield name, Fact((value if isinstance(value, str) else key_of({"": value}))[:DIGITS])
+        elif path == PEERS:
+            yield name, Fact(Thing("+".join(map(word_of, value)), dict(enumerate(value, 1))))
         elif not isinstance(value, Mapping):
             yield name, Fact(value, within if name.startswith(f"{within}.") else "")
         elif path in IN_ONE_CELL:

@@ -22,17 +22,22 @@ ROLES = ("student", "baseline", "teacher")
 
 @dataclass(frozen=True)
 class Measured:
-    """What a report says of one model, and on which device that was."""
+    """What a report says of one model, and of the teacher in it, and on which device that was."""
 
     figures: Mapping[str, Any]
     device: str
+    teacher: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Library:
-    """Several artifacts directories; the first that has something wins. Each artefact is read once."""
+    """Several artifacts directories; the first that has something wins. Each artefact is read once.
+
+    `given` are models that the user named: they may lie anywhere.
+    """
 
     roots: tuple[Path, ...]
+    given: Mapping[str, Student] = field(default_factory=dict)  # by key
     _names: dict[tuple[Path, str], dict[str, Path]] = field(default_factory=dict, repr=False)
     _read: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
@@ -43,8 +48,9 @@ class Library:
 
     def model(self, kind: str, key: str) -> Student | None:
         """A student or a teacher; None where it is not there. Raises `ArtifactError` for a damaged one."""
-        found: Student | None = self._once(kind, key, read_student)
-        return found
+        given = self.given.get(key)
+        found: Student | None = self._once(kind, key, read_student) if given is None else given
+        return found if found and found.kind == kind else None
 
     def labels(self, key: str) -> Mapping[str, Any] | None:
         """The identity of a label set."""
@@ -104,7 +110,8 @@ def _labels(directory: Path) -> dict[str, Any]:
 def _figures(report: Mapping[str, Any], roles: Mapping[str | None, str]) -> dict[str, Measured]:
     models, device = report.get("models") or {}, (report.get("settings") or {}).get("device", "")
     known = {key: models.get(role) for key, role in roles.items() if key}
-    return {key: Measured(figures, str(device)) for key, figures in known.items() if figures}
+    teacher = models.get("teacher") or {}
+    return {key: Measured(figures, str(device), teacher) for key, figures in known.items() if figures}
 
 
 def _modified(directory: Path) -> int:

@@ -31,8 +31,9 @@ class Measure:
 
     def reference(self, name: str, row: Row) -> float | None:
         """The mean over the row's baselines, or its teacher's."""
-        models = row.baselines if name == "baseline" else (row.teacher,)
-        known = [self._of_one(model) for model in models if model is not None]
+        if name == "teacher":
+            return row.of_teacher(self.name)
+        known = [self._of_one(model) for model in row.baselines if model is not None]
         values = [value for value in known if value is not None]
         return fmean(values) if values else None
 

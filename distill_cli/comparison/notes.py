@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from distill_cli.comparison.row import Row
 from distill_cli.comparison.students import Student
@@ -14,7 +14,10 @@ NO_VALIDATION = "Not ranked: there is no validation part to rank by, and test is
 data.validation=0.1 holds one out."
 OTHER_VALIDATION = "Not ranked: the students were validated on different parts."
 MOST_COMMANDS, MOST_FAILURES = 3, 5
-OF_DISTILLATION = ("temperature", "alpha", "loss", "soft_labels", "teacher_source", "seed", "sweep")
+OF_DISTILLATION = (
+    *("temperature", "alpha", "loss", "soft_labels", "teacher_source", "teacher_filter", "seed", "sweep"),
+    *("assistant", "generations", "peers"),
+)
 
 
 def why_unranked(students: Sequence[Student]) -> str:
@@ -34,7 +37,7 @@ def notes_on(rows: Sequence[Row], why_not: str) -> Iterator[str]:
     else:
         yield "± is the standard deviation over n seeds."
     yield from _on_baselines(rows)
-    if any(row.teacher is None for row in rows if row.role == "student"):
+    if any(row.descent.gone for row in rows):
         yield "A teacher is gone, or lies elsewhere: --artifacts DIR says where."
     devices = {device for row in rows for device in row.latency}
     if len(devices) > 1:
@@ -69,13 +72,17 @@ def baseline_command(students: Sequence[Student]) -> str:
     """`distill distill -m alpha=0 seed=0,1`, and what else the students were built with."""
     seeds = sorted({student.seed or 0 for student in students})
     words = shlex.split(students[0].command or "")[2:]
-    kept = [word for word in words if word.lstrip("+~").partition("=")[0] not in _dropped(words)]
-    several = ["-m"] if len(seeds) > 1 else []
-    return shlex.join(["distill", "distill", *several, "alpha=0", f"seed={','.join(map(str, seeds))}", *kept])
-
-
-def _dropped(words: Sequence[str]) -> set[str]:
     keys = {word.lstrip("+~").partition("=")[0] for word in words}
+    dropped, model = _dropped(keys), []
+    if "assistant" in keys:  # which the student may be, and the command is for another one
+        dropped, model = {*dropped, "student"}, [f"student={students[0].model.get('name')}"]
+    kept = [word for word in words if word.lstrip("+~").partition("=")[0] not in dropped]
+    several = ["-m"] if len(seeds) > 1 else []
+    seed = f"seed={','.join(map(str, seeds))}"
+    return shlex.join(["distill", "distill", *several, "alpha=0", seed, *model, *kept])
+
+
+def _dropped(keys: Iterable[str]) -> set[str]:
     return {key for key in keys if key.partition(".")[0].removesuffix("_schedule") in OF_DISTILLATION}
 
 

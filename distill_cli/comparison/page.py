@@ -61,8 +61,9 @@ def _cards(best: Row) -> Iterator[Card]:
     yield _card(best.validation, "%", "its validation accuracy, flattered by the choice")
     if best.gain:
         yield _card(best.gain, "", "points over its baseline on test" + _fewer(best), sign="+")
-    if best.teacher and best.teacher.test is not None and best.test:
-        yield Card(f"{100 * (best.test.mean - best.teacher.test):+.2f}", "points to its teacher on test")
+    teacher = best.of_teacher("test")
+    if teacher is not None and best.test:
+        yield Card(f"{100 * (best.test.mean - teacher):+.2f}", "points to its teacher on test")
     if best.gap_closed is not None:
         yield Card(f"{best.gap_closed:.0%}", "of the gap from baseline to teacher closed" + _fewer(best))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
+from distill_cli.comparison.descent import Descent
 from distill_cli.comparison.facts import Facts
 from distill_cli.comparison.figures import Figure
 from distill_cli.comparison.library import Measured
@@ -22,7 +23,7 @@ class Row:
     students: tuple[Student, ...]
     facts: Facts
     baselines: tuple[Student | None, ...]
-    teacher: Student | None
+    descent: Descent
     measured: Mapping[str, Measured] = field(default_factory=dict)  # by a student's key
     is_reference: bool = False  # what the others are measured against
     rank: int | None = None
@@ -31,10 +32,6 @@ class Row:
     def role(self) -> str:
         """student, baseline or teacher."""
         return self.students[0].role
-
-    @property
-    def setting(self) -> str:
-        return self.students[0].setting
 
     @property
     def name(self) -> str:
@@ -75,14 +72,24 @@ class Row:
     def gain(self) -> Figure | None:
         return Figure.of(self.gains)
 
+    def of_teacher(self, part: str) -> float | None:
+        """Accuracy on `test` or `validation`; of several teachers that speak as one, as a report has it."""
+        if len(self.descent.teachers) == 1 and not self.descent.gone:
+            (teacher,) = self.descent.teachers
+            return teacher.test if part == "test" else teacher.validation
+        figure = "top1" if part == "test" else "validation_top1"
+        told = (self.measured[one.key].teacher for one in self.students if one.key in self.measured)
+        return next((of_one[figure] for of_one in told if of_one.get(figure) is not None), None)
+
     @property
     def gap_closed(self) -> float | None:
         """Mean gain as a part of what lies between baseline and teacher; None where nothing does."""
         pairs = zip(self.gains, self.baselines, strict=True)
         alone = [other.test for gain, other in pairs if gain is not None and other and other.test is not None]
-        if self.gain is None or self.teacher is None or self.teacher.test is None:
+        teacher = self.of_teacher("test")
+        if self.gain is None or teacher is None:
             return None
-        gap = self.teacher.test - fmean(alone)
+        gap = teacher - fmean(alone)
         return self.gain.mean / gap if gap > 0 else None
 
     @cached_property
@@ -94,11 +101,3 @@ class Row:
             for device in sorted({one.device for one in known})
         }
         return {device: figure for device, figure in figures.items() if figure is not None}
-
-
-def fold(students: Iterable[Student]) -> list[tuple[Student, ...]]:
-    """Students of one setting together, by seed; settings in the order of their first student."""
-    settings: dict[str, dict[str, Student]] = {}
-    for student in students:
-        settings.setdefault(student.setting, {})[student.key] = student
-    return [tuple(sorted(alike.values(), key=lambda s: (s.seed or 0, s.name))) for alike in settings.values()]

@@ -61,8 +61,14 @@ class Search:
             raise ArtifactError(f"no file or directory is like {word!r}")
         return self._of_many(matches, word)
 
-    def of_result(self, document: Mapping[str, Any], origin: str) -> Student:
-        """Of a job that is done. Raises `ArtifactError`; `origin` is what it calls the document."""
+    def of_result(self, document: Mapping[str, Any], origin: str) -> list[Student]:
+        """Of a job that is done; it may have made several teachers.
+
+        Raises `ArtifactError`; `origin` is what it calls the document.
+        """
+        return [self._of_one_result(one, origin) for one in document.get("members") or [document]]
+
+    def _of_one_result(self, document: Mapping[str, Any], origin: str) -> Student:
         try:
             stage, place = _text(document["stage"]), Path(_text(document["artifact"]))
             if stage in OTHER_STAGES:
@@ -76,13 +82,13 @@ class Search:
 
     def _at(self, path: Path) -> list[Student]:
         if path.is_file():
-            return [self._of_file(path)]
+            return self._of_file(path)
         if (path / MANIFEST).is_file():
             return [self._of_artefact(path)]
         if (path / LABELS).is_file():
             raise NoStudentError(f"{path} holds soft labels, and no student")
         if (path / RESULT).is_file():
-            return [self._of_file(path / RESULT)]
+            return self._of_file(path / RESULT)
         for folder in (path, path / STUDENTS):
             if folder.name in KINDS and (inside := [p for p in children(folder) if (p / MANIFEST).is_file()]):
                 return self._of_many(inside, str(path))
@@ -115,9 +121,9 @@ class Search:
             raise ArtifactError(f"{directory / MANIFEST} is not what distill-cli writes") from None
         return self._by_key(STUDENTS, key, directory.parent.parent, str(directory))
 
-    def _of_file(self, path: Path) -> Student:
+    def _of_file(self, path: Path) -> list[Student]:
         if path.name == REPORT and (path.parent / MANIFEST).is_file():
-            return self._of_artefact(path.parent)
+            return [self._of_artefact(path.parent)]
         if path.suffix != ".json":
             raise NoStudentError(f"{path} is neither a {RESULT} nor a {REPORT}")
         document = read_json(path, "name another file")
@@ -129,7 +135,7 @@ class Search:
             raise NoStudentError(f"{path} is neither a {RESULT} nor a {REPORT}") from None
         if not (self.root / STUDENTS / name).is_dir():
             raise NoStudentError(f"{path}: its student {name} is not in {self.root}")
-        return read_student(self.root / STUDENTS / name)
+        return [read_student(self.root / STUDENTS / name)]
 
     def _by_key(self, kind: str, key: str, root: Path, origin: str, command: str | None = None) -> Student:
         libraries = (self._libraries.setdefault(place, Library((place,))) for place in (root, self.root))

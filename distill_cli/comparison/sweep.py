@@ -29,7 +29,7 @@ def report_sweep(
         return
     unique = {student.key: student for student in students}
     if len(unique) < len(students):
-        say(f"{len(students)} jobs made {len(unique)} different students; each counts once")
+        say(f"{len(results)} jobs made {len(unique)} different students; each counts once")
     try:
         table = tabulate(list(unique.values()))
         present(table, directory, "sweep", [note_on_failures(failures, jobs)] if failures else [])
@@ -53,7 +53,7 @@ def _students(results: Sequence[Mapping[str, Any]]) -> Iterator[Student]:
         if result.get("stage") in OTHER_STAGES:
             continue
         try:
-            artefact = Path(str(result.get("artifact")))
-            yield Search(artefact.parent.parent).of_result(result, str(result.get("name")))
+            artefact = Path(str((result.get("members") or [result])[0].get("artifact")))
+            yield from Search(artefact.parent.parent).of_result(result, str(result.get("name")))
         except DistillError as error:
             say(f"left out: {error}")

@@ -13,7 +13,7 @@ from distill_cli.comparison.columns import Column, columns_of
 from distill_cli.comparison.library import Library
 from distill_cli.comparison.notes import notes_on, why_unranked
 from distill_cli.comparison.references import References
-from distill_cli.comparison.row import Row, fold
+from distill_cli.comparison.row import Row
 from distill_cli.comparison.students import STUDENTS, TEACHERS, Student
 from distill_cli.errors import ArtifactError, ConfigError
 from distill_cli.runtime.console import say
@@ -56,9 +56,9 @@ def tabulate(students: Sequence[Student], *roots: Path) -> Table:
     kind = STUDENTS if any(student.kind == STUDENTS for student in students) else TEACHERS
     compared = [student for student in students if student.kind == kind]
     own = dict.fromkeys(student.root for student in students if student.root)
-    library = Library((*own, *roots))
-    references = References(library, {student.key: student for student in students})
-    rows = [references.row(alike) for alike in fold(compared)]
+    library = Library((*own, *roots), {student.key: student for student in students})
+    references = References(library)
+    rows = [references.row(alike) for alike in references.fold(compared)]
     others = references.rows(rows)
     measured = library.measured(student.key for row in (*rows, *others) for student in row.students)
     rows, others = ([replace(row, measured=measured) for row in some] for some in (rows, others))

@@ -138,7 +138,10 @@ def test_names_follow_the_longest_path_that_is_known():
     assert typed("precision", OF_STUDENT) == "precision"
 
 
-GROUPS = ("views", "mixing", "soft_labels", "lr_schedule", "optimizer", "loss", "temperature_schedule")
+GROUPS = (
+    *("views", "mixing", "soft_labels", "lr_schedule", "optimizer"),
+    *("loss", "temperature_schedule", "teacher_filter"),
+)
 
 
 @pytest.mark.parametrize(
