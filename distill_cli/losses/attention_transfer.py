@@ -5,7 +5,8 @@ positions of the sample. So student and teacher may differ in channels; larger m
 the smaller ones. Zagoruyko and Komodakis 2017, arXiv:1612.03928.
 
 The trap: the paper writes ‖q_student - q_teacher‖ and β / 2, its code and RepDistiller take the mean over
-positions and samples. The value is tiny, and the weight of 1000 belongs to it.
+positions and samples. The value is tiny, and the weight of 1000 belongs to it. It shrinks with the number of
+positions: on maps of a few pixels the same weight drowns the hard loss.
 """
 
 from __future__ import annotations
