@@ -20,6 +20,9 @@ KEPT = (
     "temperature_schedule",
     "alpha_schedule",
     "data",
+    "assistant",
+    "peers",
+    "teacher_filter",
 )
 NOT_KEPT = ("teacher.checkpoint", "student.init", "data.path", "data.file")  # what they name is hashed
 

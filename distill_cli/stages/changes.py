@@ -15,7 +15,7 @@ from distill_cli.artifacts.lockfile import Lock
 from distill_cli.config.overrides import ALIASES
 from distill_cli.plan import Plan
 from distill_cli.runtime.environment import describe_environment
-from distill_cli.stages.pins import OF_THE_DATA, ancestry, inputs_of, place_of
+from distill_cli.stages.pins import IN_ORDER, OF_THE_DATA, ancestry, inputs_of, is_of, teachers
 
 LONGEST = 60  # of a value in a message
 PARTS = ("train", "validation", "test")
@@ -26,6 +26,12 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
     "student.init.weights": "student.init",
     "soft_labels.encoding": "soft_labels",
     "student.distillation.source": "teacher_source",
+    "student.distillation.average": "teacher.average",
+    "student.distillation.weights": "teacher.weights",
+    "student.distillation.filter": "teacher_filter",
+    "student.distillation.peers": "peers",
+    "student.assistant": "assistant",
+    "student.generations": "generations",
     "student.distillation.loss": "loss",
     "student.distillation.temperature": "temperature_schedule",
     "student.distillation.temperature.start": "temperature",
@@ -35,10 +41,16 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
     **{f"{role}.views": "views" for role in ("soft_labels", "student")},
     **{f"{role}.precision": "precision" for role in ("teacher", "soft_labels", "student", "evaluation")},
 }
+FOLLOWING = (  # these are there or not with one teacher or several, and with one loss or another
+    "student.distillation.average",
+    "student.distillation.weights",
+    "student.distillation.alpha",
+)
 SHARED_VIEWS = {"teacher.views": "views", "teacher.views.seed": "teacher.seed"}  # with teacher.views=null
 
 Choices = Mapping[str, str | None]
 Entry = tuple[str, Any, Any]  # a path, and the value there: ours, theirs
+Digests = str | list[str | None] | None  # of a checkpoint, or of those of several teachers
 
 
 @dataclass(frozen=True)
@@ -56,19 +68,23 @@ class _Comparison:
     choices: Choices  # of the command; the lock has its own
 
     def changes(self) -> Iterator[Change]:
-        present = [role for role in ("teacher", "soft_labels", "student") if self._is_comparable(role)]
-        changed = [role for role in present if place_of(self.plan, role).key != self.lock.artifacts[role].key]
+        parts = {part.role: part for part in (*ancestry(self.plan), *teachers(self.plan))}
+        ours = {role: part.place.key for role, part in parts.items()}
+        theirs = {role: pinned.key for role, pinned in self.lock.artifacts.items()}
+        changed = [section for section in IN_ORDER if self._has_changed(section, ours, theirs)]
         if changed:
             yield from self._of_data()
-        for role in changed:
-            yield from self._of(role)
+        for section in changed:
+            yield from self._of(section)
         if "evaluation" in self.lock.inputs:
             yield from self._of("evaluation")
 
-    def _is_comparable(self, role: str) -> bool:
-        """Whether both have it. Where only one has, the student's inputs say so."""
-        is_ours = role in ancestry(self.plan) or role == "teacher"
-        return is_ours and role in self.lock.artifacts and role in self.lock.inputs
+    def _has_changed(self, section: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
+        """Where only one has it, the student's inputs say so."""
+        here, there = (
+            {role: key for role, key in keys.items() if is_of(role, section)} for keys in (ours, theirs)
+        )
+        return bool(here and there) and section in self.lock.inputs and here != there
 
     def _of_data(self) -> Iterator[Change]:
         ours, theirs = inputs_of(self.plan, "data"), self.lock.inputs["data"]
@@ -95,7 +111,8 @@ class _Comparison:
             )
 
     def _of(self, role: str) -> Iterator[Change]:
-        ours, theirs = inputs_of(self.plan, role), self.lock.inputs[role]
+        usual = {"generations": 1} if role == "student" else {}
+        ours, theirs = {**usual, **inputs_of(self.plan, role)}, {**usual, **self.lock.inputs[role]}
         for path, here, there in _telling(list(differing(ours, theirs, role))):
             if path == f"{role}.format":
                 version = self.lock.versions.get("distill_cli")
@@ -114,7 +131,7 @@ class _Comparison:
         config = self.plan.config
         shares_views = config.teacher.views is None and not self.lock.choices.get("teacher.views")
         names = {**TYPED, **(SHARED_VIEWS if shares_views else {})}
-        if config.student.seed != config.seed:
+        if inputs_of(self.plan, "student")["seed"] != config.seed:
             names["student.seed"] = "student.seed"
         beginning = path
         while beginning not in names and "." in beginning:
@@ -136,7 +153,7 @@ class _Comparison:
 def changes(lock: Lock, plan: Plan, choices: Choices) -> list[Change]:
     """Inputs of the plan that the lock has otherwise, each once, the first of them upstream."""
     found = list(dict.fromkeys(_Comparison(lock, plan, choices).changes()))
-    return found or [*_unexplained(lock, plan)]
+    return found or [*_unexplained(lock, plan, choices)]
 
 
 def is_of_another_student(lock: Lock, plan: Plan) -> bool:
@@ -153,10 +170,12 @@ def other_versions(lock: Lock) -> list[str]:
     ]
 
 
-def _unexplained(lock: Lock, plan: Plan) -> Iterator[Change]:
-    """A key that differs though its inputs look the same: an identity has a field more, or less."""
+def _unexplained(lock: Lock, plan: Plan, choices: Choices) -> Iterator[Change]:
+    """A key that differs though its inputs look the same: in another order, or with a field more in an identity."""
     key, locked = plan.student.key, lock.artifacts["student"].key
     if key != locked:
+        others = [group for group in choices if choices[group] != lock.choices.get(group)]
+        yield from (Change(_difference(group, choices[group], lock.choices.get(group))) for group in others)
         yield Change(f"the key of the student is {_digits(key)}, locked {_digits(locked)}")
 
 
@@ -167,18 +186,21 @@ def _telling(found: list[Entry]) -> list[Entry]:
     if None in by_path.get("teacher.checkpoint", ())[1:]:
         return [by_path["teacher.checkpoint"]]
     source = by_path.get("student.distillation.source")
+    if source and {"none", "peers"} & {*source[1:]}:  # the loss says it, or peers
+        found.remove(source)
+        source = None
     if source and None in source[1:]:
         return [entry for entry in found if entry[0].startswith("student.distillation.alpha")] or [source]
     if source and None in by_path.get("student.views.count", ())[1:]:
         found.remove(source)
-    return found
+    return [entry for entry in found if not (entry[0].startswith(FOLLOWING) and None in entry[1:])]
 
 
 def _difference(name: str, here: Any, there: Any) -> str:
     return f"{name} is {_shown(here)}, locked {_shown(there)}"
 
 
-def _way_back(checkpoint: str | None, locked: str | None) -> str:
+def _way_back(checkpoint: Digests, locked: Digests) -> str:
     if locked is None:
         return "leave it out"
     return "give it again" if checkpoint is None else "put it back"
@@ -186,9 +208,13 @@ def _way_back(checkpoint: str | None, locked: str | None) -> str:
 
 def _shown(value: Any) -> str:
     """As it is typed, but for what is too long."""
+    if isinstance(value, list):
+        value = [float(f"{each:.6g}") if isinstance(each, float) else each for each in value]
     text = value if isinstance(value, str) else canonical_json(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def _digits(digest: str | None) -> str:
+def _digits(digest: Digests) -> str:
+    if isinstance(digest, list):
+        return f"[{','.join(map(_digits, digest))}]"
     return digest[:12] if digest else "none"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,20 @@ from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.runtime.environment import describe_environment
 from distill_cli.stages.held import require_no_directory
-from distill_cli.stages.pins import ROLES, ancestry, inputs_of, pin, place_of
+from distill_cli.stages.pins import (
+    IN_ORDER,
+    Part,
+    ancestry,
+    baseline,
+    evaluation,
+    inputs_of,
+    is_of,
+    pin,
+    teachers,
+)
 from distill_cli.stages.result import StageResult
 from distill_cli.stages.session import Session
 
-VERBS = {role: verb for verb, role in ROLES.items()}
 OF_THIS_MACHINE = ("paths.", "lock=")  # words that mean nothing elsewhere
 
 
@@ -39,14 +49,15 @@ def run(session: Session) -> StageResult:
     files = sum(entry.get("count", 1) for one in lock.artifacts.values() for entry in one.files.values())
     status = "built" if is_new else "up-to-date"
     say(f"lock: {status} · {plan.student.name}, {len(lock.artifacts)} artefacts, {files} files · {path}")
-    inputs = {VERBS[role]: lock.artifacts[role].key for role in ancestry(plan)[:-1]}
+    inputs = _by_verb(ancestry(plan)[:-1])
     return StageResult("lock", status, plan.student, inputs, metrics={}, more={"lock": str(path)})
 
 
 def lock_of(session: Session) -> Lock:
     plan = session.plan
     artifacts = _artifacts(session)
-    sections = ["data", *(role for role in artifacts if role != "baseline")]
+    found = [section for section in IN_ORDER if any(is_of(role, section) for role in artifacts)]
+    sections = ["data", *found, *({"evaluation"} & artifacts.keys())]
     return Lock(
         inputs={role: inputs_of(plan, role) for role in sections},
         artifacts=artifacts,
@@ -65,26 +76,35 @@ def _destination(plan: Plan) -> Path:
 def _artifacts(session: Session) -> dict[str, Pinned]:
     """The student with what it was made from, and what is there of baseline and evaluation."""
     plan = session.plan
-    pinned = {role: _required(session, role) for role in ancestry(plan)}
-    is_evaluated = plan.evaluation().is_complete()
-    for role, belongs in (
-        ("teacher", is_evaluated),
-        ("baseline", plan.distils),
-        ("evaluation", is_evaluated),
-    ):
-        if belongs and role not in pinned and place_of(plan, role).is_complete():
-            pinned[role] = pin(plan, role)
+    pinned = {part.role: _required(session, part) for part in ancestry(plan)}
+    report = evaluation(plan)
+    of_report = [*teachers(plan), report] if report.place.is_complete() else []
+    for part in (*of_report, *([baseline(plan)] if plan.distils else [])):
+        if part.role not in pinned and part.place.is_complete():
+            pinned[part.role] = pin(part)
     return pinned
 
 
-def _required(session: Session, role: str) -> Pinned:
+def _by_verb(parts: Sequence[Part]) -> dict[str, str]:
+    """Keys; where a verb has made several, by their numbers."""
+    keys: dict[str, list[str]] = {}
+    for part in parts:
+        keys.setdefault(part.verb, []).append(part.place.key)
+    return {
+        f"{verb}-{number}" if len(several) > 1 else verb: key
+        for verb, several in keys.items()
+        for number, key in enumerate(several, 1)
+    }
+
+
+def _required(session: Session, part: Part) -> Pinned:
     try:
-        return pin(session.plan, role)
+        return pin(part)
     except ArtifactError as error:
         unlocked = _without(session, "lock=")
+        alone = "" if session.plan.taught_by else f"{unlocked.command(part.verb)}, or everything with: "
         raise ArtifactError(
-            f"{str(error).partition('; ')[0]}; make it with: {unlocked.command(VERBS[role])}, "
-            f"or everything with: {unlocked.command('run')}"
+            f"{str(error).partition('; ')[0]}; make it with: {alone}{unlocked.command('run')}"
         ) from None
 
 

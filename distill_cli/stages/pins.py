@@ -7,8 +7,10 @@ once, so that a changed picture is one line in a diff and not one in each artefa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -17,50 +19,103 @@ from distill_cli.artifacts.keys import Identity, canonical_json, differing
 from distill_cli.artifacts.lockfile import Lock, Pinned
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest
 from distill_cli.config.environment import NOT_KEPT
+from distill_cli.config.lineage import MEMBERS
 from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.soft_labels.label_set import LabelSet
 
 OF_OTHERS = ("stage", "data", "teacher", "student", "baseline", "teacher_logits")  # said elsewhere in a lock
 OF_THE_DATA = ("classes", "mean", "std", "image_shape")  # in the identity of an imported teacher
-ROLES = {
-    "train-teacher": "teacher",
-    "gen-soft-labels": "soft_labels",
-    "distill": "student",
-    "baseline": "baseline",
-}
+IN_ORDER = ("teacher", "soft_labels", "student")  # of the work: roles whose inputs are compared
 
 
-def ancestry(plan: Plan) -> list[str]:
+@dataclass(frozen=True)
+class Part:
+    """An artefact that a lock may name."""
+
+    role: str  # teacher, soft_labels, student; `teacher 2`, `assistant mlp`, `soft_labels of assistant mlp`
+    verb: str  # what makes it
+    place: Place
+    labels: LabelSet | None = None
+
+
+def ancestry(plan: Plan) -> list[Part]:
     """The student, after what it is made from."""
-    if not plan.distils:
-        return ["student"]
-    return ["teacher", "student"] if plan.teacher_is_online else ["teacher", "soft_labels", "student"]
+    if not plan.is_taught:
+        return [Part("student", "distill", plan.student)]
+    found = teachers(plan)
+    for link in plan.links:
+        whose = f" of {link.taught_by.role}" if link.taught_by else ""
+        labels = [member.labels for member in link.members] if link.reads_labels else []
+        names = _numbered(f"soft_labels{whose}", len(labels))
+        found += [Part(name, "gen-soft-labels", of.place, of) for name, of in zip(names, labels, strict=True)]
+        found.append(Part("student" if link is plan else link.role, "distill", link.student))
+    return found
 
 
-def place_of(plan: Plan, role: str) -> Place:
-    match role:
-        case "teacher":
-            return plan.teacher
-        case "soft_labels":
-            return plan.labels.place
-        case "baseline":
-            return plan.baseline
-        case "evaluation":
-            return plan.evaluation()
-        case _:
-            return plan.student
+def teachers(plan: Plan) -> list[Part]:
+    """Those that no student was before."""
+    places = [member.teacher for member in plan.first.members]
+    named = zip(_numbered("teacher", len(places)), places, strict=True)
+    return [Part(name, "train-teacher", place) for name, place in named]
 
 
-def inputs_of(plan: Plan, role: str) -> dict[str, Any]:
+def baseline(plan: Plan) -> Part:
+    return Part("baseline", "baseline", plan.baseline)
+
+
+def evaluation(plan: Plan) -> Part:
+    return Part("evaluation", "evaluate", plan.evaluation())
+
+
+def is_of(role: str, section: str) -> bool:
+    """Whether a part has its inputs in this section of a lock."""
+    return role.partition(" ")[0] == section
+
+
+def _numbered(role: str, count: int) -> list[str]:
+    return [role] if count == 1 else [f"{role} {number}" for number in range(1, count + 1)]
+
+
+def inputs_of(plan: Plan, section: str) -> dict[str, Any]:
     """What goes into an artefact beyond those that it reads, as JSON has it; of `data`, the data set itself."""
-    found = _data(plan) if role == "data" else _own(place_of(plan, role).identity)
-    if role == "teacher":
-        found = {"checkpoint": None, **found}
-    if role == "student" and not plan.distils:
-        found["distillation"] = {"alpha": plan.config.alpha_schedule}
+    match section:
+        case "data":
+            found = _data(plan)
+        case "teacher":
+            found = _of_teachers(plan.first)
+        case "soft_labels":
+            found = _own(plan.first.members[0].labels.place.identity)  # all have the same
+        case "student":
+            found = _of_student(plan)
+        case _:
+            found = _own(plan.evaluation().identity)
     plain: dict[str, Any] = json.loads(canonical_json(found))
     return plain
+
+
+def _of_teachers(plan: Plan) -> dict[str, Any]:
+    """Of several one recipe, with the model and the checkpoint of each."""
+    each = [{"checkpoint": None, **_own(member.teacher.identity)} for member in plan.members]
+    if len(each) == 1:
+        return each[0]
+    models = dict(zip(plan.config.teacher.model[MEMBERS], (one["model"] for one in each), strict=True))
+    recipe = next((one for one in each if one["checkpoint"] is None), each[0])
+    checkpoints = [one["checkpoint"] for one in each]
+    return {**recipe, "model": {MEMBERS: models}, "checkpoint": checkpoints if any(checkpoints) else None}
+
+
+def _of_student(plan: Plan) -> dict[str, Any]:
+    """As it would be without assistants and generations, and these."""
+    found = _own(plan.student.identity)
+    if not plan.distils:
+        return {**found, "distillation": {"alpha": plan.config.alpha_schedule}}
+    config = plan.config
+    first = plan.links[-config.generations]
+    assistants = [link.student.identity["model"] for link in plan.links[: -config.generations]]
+    more = {"assistant": assistants or None, "generations": config.generations}
+    unusual = {name: value for name, value in more.items() if value not in (None, 1)}
+    return {**found, "seed": first.config.student.seed, **unusual}
 
 
 def _data(plan: Plan) -> dict[str, Any]:
@@ -78,13 +133,13 @@ def _own(identity: Identity) -> dict[str, Any]:
     return own
 
 
-def pin(plan: Plan, role: str) -> Pinned:
+def pin(part: Part) -> Pinned:
     """Raises `ArtifactError` where the artefact is not complete."""
-    place = place_of(plan, role)
-    if role == "soft_labels":
-        return Pinned(place.name, place.key, _shards(plan.labels), built_with={})
+    place = part.place
+    if part.labels is not None:
+        return Pinned(place.name, place.key, _shards(part.labels), built_with={})
     if not place.is_complete():
-        raise ArtifactError(f"the {role} {place.name} is not there")
+        raise ArtifactError(f"the {part.role} {place.name} is not there")
     files = read_manifest(place.directory)["files"]
     return Pinned(place.name, place.key, files, _built_with(place))
 
@@ -119,16 +174,17 @@ def other_bytes(lock: Lock, plan: Plan, stages: Iterable[str]) -> Iterator[tuple
 
     What is not there is not compared: a student may outlive the soft labels that it was made from.
     """
-    involved = {ROLES.get(stage) for stage in stages}
-    for role in ROLES.values():
-        if role not in involved or role not in lock.artifacts:
-            continue
+    verbs = {re.sub(r"-\d+$", "", stage) for stage in stages}
+    parts = [*ancestry(plan), *teachers(plan), baseline(plan)]
+    for part in {
+        part.role: part for part in parts if part.verb in verbs and part.role in lock.artifacts
+    }.values():
         with suppress(ArtifactError):
-            locked, found = lock.artifacts[role], pin(plan, role)
+            locked, found = lock.artifacts[part.role], pin(part)
             why = _built_otherwise(found.built_with, locked.built_with)
             for name in sorted(found.files.keys() & locked.files.keys()):
                 if found.files[name] != locked.files[name]:
-                    yield name, role.replace("_", " "), why
+                    yield name, part.role.replace("_", " "), why
 
 
 def _built_otherwise(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:

@@ -13,6 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from distill_cli.config.environment import KEPT
+from distill_cli.config.lineage import MEMBERS
+from distill_cli.config.loss_terms import TERMS
 from distill_cli.config.overrides import as_typed, section_of
 from distill_cli.errors import DataError
 from distill_cli.plan import Plan
@@ -99,6 +101,10 @@ class Session:
 
 
 def _choices(of_hydra: Mapping[str, Any]) -> dict[str, str | None]:
-    """Of the groups that decide what is made."""
-    packages = {group: group.rpartition("@")[2].partition(".")[0] for group in of_hydra}
-    return {as_typed(group): of_hydra[group] for group, package in packages.items() if package in KEPT}
+    """Of the groups that decide what is made. Those within a sum of losses or models are said by its name."""
+    packages = {group: group.rpartition("@")[2].split(".") for group in of_hydra}
+    return {
+        as_typed(group): of_hydra[group]
+        for group, package in packages.items()
+        if package[0] in KEPT and not {TERMS, MEMBERS} & {*package}
+    }
