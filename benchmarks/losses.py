@@ -2,9 +2,9 @@
 
 A loss is timed by itself, forward and backward with its connectors, on outputs of the two networks that lie ready:
 it is far too short to be seen in the difference of two steps. From logits and embeddings it is held against the
-student's step at batch 256, the teacher's rows being read from a cache; from features against the student's step and
-the teacher's forward pass together at batch 64. On as many threads as torch takes. `make bench NAME=losses`. Knob:
-BENCH_ROUNDS.
+student's step at batch 256, the teacher's rows being read from a cache; from features against the student's step
+and the teacher's forward pass together at batch 64. On as many threads as torch takes.
+`make bench NAME=losses`. Knob: BENCH_ROUNDS.
 """
 
 from __future__ import annotations
