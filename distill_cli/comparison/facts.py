@@ -28,6 +28,9 @@ from distill_cli.comparison.names import (
     word_of,
 )
 from distill_cli.comparison.students import STUDENTS, TEACHERS, Student
+from distill_cli.config.loss_terms import TERMS
+
+NO_TEACHER = ("none", "peers")  # sources of what a student learns
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,44 @@ def facts_of(student: Student, descent: Descent) -> Facts:
     lost = {kind: key[:DIGITS] for kind, key in descent.gone}  # where nothing is there any more
     gone = {OF_THE_GONE[kind]: Fact(digits) for kind, digits in lost.items()}
     teachers = _together([_teacher(teacher) for teacher in descent.teachers])
+    if taught.get("source") in NO_TEACHER:
+        del found["teacher_source"]  # the loss says it, or peers
     passed_on = _passed_on(student, descent) if taught else {}
-    return {**found, **labels, **teachers, **gone, **passed_on, "student": _model(student)}
+    return {
+        **found,
+        **labels,
+        **teachers,
+        **gone,
+        **passed_on,
+        **_loss(student, found),
+        "student": _model(student),
+    }
 
 
 def _passed_on(student: Student, descent: Descent) -> Facts:
     """What came between teacher and student. A student of the same model before it is a former generation."""
-    model = student.identity.get("model")
+    taught, model = student.identity["distillation"], student.identity.get("model")
+    peers = {} if "peers" in taught else {"peers": Fact(NONE)}
+    if taught.get("source") in NO_TEACHER:
+        return peers
     generations = [one for one in descent.before if one.identity.get("model") == model]
     assistants = _together([{"": _model(one)} for one in descent.before if one not in generations])
     return {
+        **peers,
+        **({} if "filter" in taught else {"teacher_filter": Fact(NONE)}),
         "assistant": assistants.get("", Fact(NONE)),
         "generations": Fact(1 + len(generations)),
-        **({} if "filter" in student.identity["distillation"] else {"teacher_filter": Fact(NONE)}),
     }
+
+
+def _loss(student: Student, found: Facts) -> Facts:
+    """A sum in the order in which its losses were named, which an identity has not, and the artefact's name has."""
+    loss = found["loss"].value if "loss" in found else None
+    if not isinstance(loss, Thing) or TERMS not in loss.spec:
+        return {}
+    words = student.name.split("-")
+    named = (word for word in words if sorted(word.split("+")) == sorted(loss.spec[TERMS]))
+    return {"loss": Fact(Thing(next(named, loss.word), loss.spec))}
 
 
 def _together(each: Sequence[Facts]) -> dict[str, Fact]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest, verified
+from distill_cli.config.loss_terms import uses_alpha
 from distill_cli.config.overrides import section_of
 from distill_cli.config.targets import TARGET
 from distill_cli.plan import Plan
@@ -50,6 +51,7 @@ def card(plan: Plan) -> str:
         accuracy=models["student"].get("top1"),
         roles=list(models),
         rows=_rows(models),
+        is_taught=plan.is_taught,
         distilled=_distilled(plan) if plan.distils else {},
         trained=_trained(plan),
         key=plan.student.key,
@@ -80,14 +82,29 @@ def _cell(value: Any, form: str) -> str:
 
 
 def _distilled(plan: Plan) -> dict[str, str]:
-    """How the teacher came into it."""
+    """What it learned from beside the labels."""
     config = plan.config
+    alpha = f"{_scheduled(config.alpha, config.alpha_schedule)}: the weight of the soft loss"
     return {
-        "teacher": plan.teacher.name,
+        **(_teachers(plan) if plan.is_taught else {}),
+        **({"peers": " and ".join(map(_named, plan.peers))} if plan.peers else {}),
         "loss": _named(config.loss),
         "temperature": _scheduled(config.temperature, config.temperature_schedule),
-        "alpha": f"{_scheduled(config.alpha, config.alpha_schedule)}: the weight of the soft loss",
+        **({"alpha": alpha} if uses_alpha(config.loss) else {}),
+    }
+
+
+def _teachers(plan: Plan) -> dict[str, str]:
+    """From the first of all to the one before the student."""
+    first, of_filter = plan.first, plan.config.teacher_filter
+    names = [member.teacher.name for member in first.members]
+    of, weights = first.average
+    averaged = f", the mean of their {of} with weights {', '.join(f'{w:.3g}' for w in weights)}"
+    return {
+        "teacher": " and ".join(names) + (averaged if len(names) > 1 else ""),
+        **{link.role: link.student.name for link in plan.links[:-1]},
         "soft labels": "of the teacher beside it" if plan.teacher_is_online else "stored",
+        **({"teacher filter": _named(of_filter)} if of_filter else {}),
     }
 
 

@@ -17,7 +17,7 @@ from distill_cli.artifacts.store import MANIFEST, read_manifest, verified
 from distill_cli.config.targets import LABELS, TARGET
 from distill_cli.data.splits import Pixels
 from distill_cli.export.card import card
-from distill_cli.export.student import PREPROCESSING, Logits, Normalised, Run, Student, trained
+from distill_cli.export.student import PREPROCESSING, Logits, Normalised, Run, Student, architecture, trained
 from distill_cli.models.artifact import WEIGHTS
 
 LIBRARY = "distill-cli"
@@ -53,7 +53,7 @@ def _manifest(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config(student: Student) -> dict[str, Any]:
-    spec, data = student.plan.config.student.model, student.data
+    spec, data = architecture(student.plan), student.data
     channels, height, width = data.image_shape
     return {
         "library_name": LIBRARY,

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from distill_cli.artifacts.store import Place, verified
+from distill_cli.artifacts.store import Place, read_manifest, verified
+from distill_cli.config.schema import Spec
 from distill_cli.data.splits import DataSet, Pixels
 from distill_cli.models.artifact import WEIGHTS
 from distill_cli.models.build import build_model
@@ -93,10 +94,16 @@ class Student:
         }
 
 
+def architecture(plan: Plan) -> Spec:
+    """As it was trained: a student may end in its teacher's classifier."""
+    found: Spec = read_manifest(plan.student.directory)["model"]
+    return found
+
+
 def trained(plan: Plan, weights: Path) -> nn.Module:
     """The student's network with the weights of a file."""
     model = build_model(
-        plan.config.student.model,
+        architecture(plan),
         num_classes=len(plan.data.classes),
         image_shape=plan.data.image_shape,
         seed=0,

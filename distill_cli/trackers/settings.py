@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from distill_cli.config.environment import NOT_KEPT
+from distill_cli.config.lineage import MEMBERS
+from distill_cli.config.loss_terms import TERMS
 from distill_cli.config.overrides import TYPED
 from distill_cli.config.schema import Config
 from distill_cli.config.targets import LABELS, TARGET
@@ -22,6 +24,10 @@ DISTILLATION = (
     "alpha_schedule",
     "soft_labels",
     "teacher_source",
+    "teacher_filter",
+    "assistant",
+    "generations",
+    "peers",
 )
 SECTIONS = {
     "teacher": ("teacher", *EVERYWHERE),
@@ -34,13 +40,14 @@ SECTIONS["report"] = SECTIONS["student"]
 def settings_of(config: Config, stage: str) -> dict[str, Setting]:
     """What came to bear on a stage, without paths, which may hold what is nobody's business."""
     composed = asdict(config)
-    found = (pair for section in SECTIONS[stage] for pair in _flatten(section, composed[section]))
+    sections = [section for section in SECTIONS[stage] if composed[section] is not None]
+    found = (pair for section in sections for pair in _flatten(section, composed[section]))
     return {key: value for key, value in found if key not in NOT_KEPT}
 
 
 def _flatten(path: str, node: Any) -> Iterator[tuple[str, Setting]]:
     if isinstance(node, Mapping):
-        if TARGET in node:
+        if {TARGET, TERMS, MEMBERS} & node.keys():
             yield TYPED.get(f"model@{path}", path), _name_of(node)
         for key, value in node.items():
             if key != TARGET and key not in LABELS:
@@ -52,4 +59,4 @@ def _flatten(path: str, node: Any) -> Iterator[tuple[str, Setting]]:
 
 
 def _name_of(spec: Mapping[str, Any]) -> str:
-    return str(spec.get("name") or str(spec[TARGET]).rpartition(".")[2])
+    return str(spec.get("name") or str(spec.get(TARGET, "")).rpartition(".")[2])
