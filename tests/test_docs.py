@@ -103,8 +103,9 @@ def test_every_command_shown_composes_to_possible_values(command, beside_the_fil
     _, _, *words = shlex.split(command, comments=True)
     for config in compose(words):
         for spec in (config.teacher.model, config.student.model, config.loss, config.views, config.data):
-            if not spec["_target_"].startswith("timm."):
-                locate(spec["_target_"])
+            for part in (spec.get("terms") or spec.get("members") or {"": spec}).values():
+                if not part["_target_"].startswith("timm."):
+                    locate(part["_target_"])
         instantiate(config.temperature_schedule)
         instantiate(config.alpha_schedule)
 

@@ -264,3 +264,28 @@ def test_the_best_fitting_cause_comes_first_and_more_than_three_are_not_said():
     }
     found = rules(**all_at_once)
     assert len(found) == MOST_FINDINGS and found[0] == "teacher_barely_better"
+
+
+CHAINED = {"taught_by": "Assistant mlp", "taught_by_top1": 0.9}
+
+
+def test_in_a_chain_soft_labels_are_held_against_whoever_gave_them_and_that_one_is_named():
+    of_teacher = replace(BEHIND, teacher_confidence=0.999, entropy=0.01, teacher_top1=0.98)
+    assert diagnose(of_teacher) == []  # as good as it is sure
+    (found,) = diagnose(replace(of_teacher, **CHAINED))
+    assert found.rule == "teacher_overconfident"
+    assert found.says.startswith(
+        "Assistant mlp is 99.9% sure of its labels on the train views but right on 90.0%"
+    )
+
+
+def test_in_a_chain_the_student_is_behind_the_first_teacher_but_owes_no_more_than_it_was_taught():
+    chained = replace(BEHIND, **CHAINED)
+    assert chained.is_behind and chained.drop == BEHIND.drop
+    assert chained.underfit < BEHIND.underfit
+
+
+def test_a_loss_with_a_weight_of_its_own_is_not_told_to_change_alpha():
+    at_odds = replace(BEHIND, gradient_cosine=-0.9, label_agreement=0.8, alpha=0.5)
+    assert [found.rule for found in diagnose(at_odds)] == ["terms_at_odds"]
+    assert diagnose(replace(at_odds, alpha=None)) == []

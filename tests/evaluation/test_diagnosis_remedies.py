@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from distill_cli.config.overrides import as_hydra
 from distill_cli.evaluation.remedies import remedies
+from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
 
 
@@ -17,7 +18,9 @@ from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_con
 def composed(*overrides):
     HydraConfig.instance().cfg = None
     with user_config(None), initialize_config_dir(str(config_dir()), version_base=VERSION_BASE):
-        return OmegaConf.to_object(compose("config", overrides=[as_hydra(word) for word in overrides]))
+        return OmegaConf.to_object(
+            compose("config", overrides=[as_hydra(combined(word)) for word in overrides])
+        )
 
 
 def advised(*overrides, temperature=3.0, ratio=40.0):
@@ -44,7 +47,12 @@ def test_a_student_does_not_become_a_teacher_that_it_is_already_or_that_is_small
     assert found.larger_student == "student=NAME_OF_A_LARGER_MODEL"
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "step"])
+def test_a_student_does_not_become_several_teachers():
+    found = advised("teacher=cnn_digits+mlp", "student=mobilenet_v2", ratio=2.0)
+    assert found.larger_student == "student=NAME_OF_A_LARGER_MODEL"
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "exponential", "step", "learned"])
 def test_a_temperature_that_moves_is_stopped_where_it_says_something(schedule):
     found = advised(f"temperature_schedule={schedule}")
     assert found.temperature == "temperature_schedule=constant temperature=3"

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,9 +40,10 @@ def trained(directory, *overrides):
     """A session whose student is there."""
     session = new_session(directory, *COMMON, f"paths.data={directory}", *overrides)
     train_teacher.run(session)
-    if not session.plan.teacher_is_online:
-        gen_soft_labels.run(session)
-    distill.run(session)
+    for link in session.plan.links:
+        if link.reads_labels:
+            gen_soft_labels.run(replace(session, plan=link))
+        distill.run(replace(session, plan=link))
     return session
 
 
@@ -232,3 +234,51 @@ def test_samples_without_a_label_count_for_the_soft_term_alone(directory):
     evidence = gathered_from(session)
     assert evidence.train_top1 > 0.1 and -1 <= evidence.gradient_cosine <= 1
     assert 0 <= evidence.label_agreement <= 1
+
+
+SHORT = ("teacher.epochs=3", "student.epochs=4")
+OF_SOFT_LABELS = ("label_agreement", "teacher_confidence", "entropy", "unlearned", "gradient_cosine")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_judged"),
+    [
+        (["loss=[kd,dist]"], False),
+        (["temperature_schedule=learned"], False),
+        (["teacher=[cnn_digits,cnn_digits]", "teacher_source=online"], True),
+        (["loss=mlkd", "generations=2"], True),
+    ],
+)
+def test_no_temperature_is_judged_that_nobody_chose_or_that_one_of_several_losses_has(
+    directory, words, is_judged
+):
+    evidence = gathered_from(trained(directory, *SHORT, *words)).document()
+    assert all(evidence[name] is not None for name in (*OF_SOFT_LABELS, "train_top1"))
+    assert (evidence["coldest_entropy"] is not None) == is_judged
+    assert evidence["alpha"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "words", [["loss=rkd"], ["loss=attention_transfer", "student=cnn_tiny"]], ids=" ".join
+)
+def test_a_student_that_learned_no_logits_is_not_held_against_soft_labels(directory, words):
+    evidence = gathered_from(trained(directory, *SHORT, *words)).document()
+    assert [evidence[name] for name in (*OF_SOFT_LABELS, "coldest_entropy", "alpha")] == [None] * 7
+    assert evidence["train_top1"] > 0 and evidence["fall"] is not None
+
+
+def test_a_student_without_a_teacher_has_a_report_that_compares_and_claims_no_more(directory):
+    session = trained(directory, *SHORT, "loss=tf_kd")
+    distill.run_baseline(session)
+    report = report_of(session)
+    assert report["evidence"] == {} and report["diagnosis"] == []
+    assert [step["role"] for step in report["provenance"]] == ["teacher", "student", "baseline", "report"]
+    assert report["comparison"]["gain"] is not None and report["models"]["student"]["agreement"] > 0
+
+
+def test_in_a_chain_the_soft_labels_are_held_against_whoever_gave_them(directory):
+    session = trained(directory, *SHORT, "assistant=mlp_24", "assistant.width=64")
+    evidence, plan = gathered_from(session), session.plan
+    assert evidence.taught_by == "Assistant mlp_24"
+    assert evidence.taught_by_top1 == top1(replace(session, plan=plan.first))
+    assert evidence.teacher_top1 == report_of(session)["models"]["teacher"]["top1"] != evidence.taught_by_top1
