@@ -52,7 +52,7 @@ def workloads(directory: Path) -> Iterator[Workload]:
     if fashion := _fashion(directory):
         overrides = (
             *("experiment=fashion_mnist", "data=arrays", f"data.file={fashion}", "data.name=fashion_6k"),
-            *("student.model.widths=[8,16,32]", "student.epochs=12", "views.count=8"),
+            *("student.model.widths=[8,16,32]", "student.epochs=8", "views.count=8"),
         )
         yield Workload("fashion", overrides, "cnn_tiny")
 
