@@ -4,8 +4,8 @@ Their logits are averaged, or their probabilities at T = 1 (as logits again, so 
 log Σ w · softmax(z). Hinton, Vinyals, Dean 2015 (arXiv:1503.02531, section 3) name both: the arithmetic mean of
 probabilities, and their geometric mean, which is the mean of logits but for a shift.
 
-Members are added up one after the other, in their order: a row's bits depend on no other row, so batches of
-any size agree.
+Members are added up one after the other, in their order. For logits a row's bits then depend on no other row;
+exponentials round otherwise at the end of a tensor, so for probabilities they may.
 """
 
 from __future__ import annotations

@@ -70,6 +70,8 @@ class Ensemble:
     average: Average
 
     def ahead(self, stretch: Batch) -> Outputs | None:
+        if self.average.of == "probabilities":
+            return None  # whose bits depend on the size of the batch
         found = [member.ahead(stretch) for member in self.members]
         known = [outputs for outputs in found if outputs is not None]
         return self.average(known) if len(known) == len(found) else None

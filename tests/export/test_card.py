@@ -38,8 +38,10 @@ REPORT = {
 class ToyPlan:
     """A plan whose student, and whose report if there is one, lie in a directory."""
 
-    distils = True
+    distils = is_taught = True
     teacher_is_online = False
+    peers = ()
+    average = ("logits", (1.0,))
 
     def __init__(self, root: Path, config: Config, report: dict | None) -> None:
         self.data = data_set((3, 8, 8))
@@ -49,6 +51,18 @@ class ToyPlan:
         self.report = Place(root, "evaluations", "small-t2", {"role": "report"})
         if report is not None:
             built(self.report, {"report.json": report})
+
+    @property
+    def first(self) -> "ToyPlan":
+        return self
+
+    @property
+    def links(self) -> tuple["ToyPlan", ...]:
+        return (self,)
+
+    @property
+    def members(self) -> tuple["ToyPlan", ...]:
+        return (self,)
 
     def evaluation(self) -> Place:
         return self.report
