@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
+from safetensors.torch import load_file
 from torch import nn
 
 from distill_cli import errors
@@ -27,12 +29,16 @@ from distill_cli.data.views.views import open_views
 from distill_cli.hydra_app.arguments import Arguments
 from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.composition import config_dir, config_loader, user_config
+from distill_cli.hydra_app.losses import Method
 from distill_cli.losses.outputs import Outputs
 from distill_cli.models.build import build_model
+from distill_cli.plan import Plan
 from distill_cli.runtime.device import resolve
 from distill_cli.soft_labels.encodings import Dense
 from distill_cli.soft_labels.label_set import LOGITS, LabelSet
 from distill_cli.soft_labels.writer import Labeller
+from distill_cli.stages import distill, train_teacher
+from distill_cli.stages.session import Session
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -124,6 +130,26 @@ def test_the_model_loss_data_and_views_shown_work_together(beside_the_files_show
     assert instantiate(config.loss)(outputs, outputs, batch.labels, 4.0).item() == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("words", [["loss=hellinger"], ["loss=channelwise", "student=cnn_tiny"]])
+def test_the_losses_of_the_page_on_adding_one_train_a_student(words, beside_the_files_shown):
+    quick = ["teacher.epochs=5", "student.epochs=5", "teacher_source=online"]
+    (config,) = compose(["--config-dir", "my", *quick, *words])
+    session = Session(Plan(config, open_data(config.data, Path("data"))))
+    train_teacher.run(session)
+    student = distill.run(session)
+    assert student.metrics["test_top1"] > 0.5
+    names = load_file(student.place.directory / "model.safetensors")
+    assert names and not [name for name in names if "connector" in name]
+
+
+def test_the_tests_of_the_page_on_adding_a_loss_pass(beside_the_files_shown):
+    module = import_module("test_hellinger")
+    tests = [function for name, function in vars(module).items() if name.startswith("test_")]
+    assert len(tests) == 5
+    for test in tests:
+        test()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_linked_to_exists(page):
     targets = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
@@ -135,6 +161,19 @@ def test_every_option_of_every_group_is_named_in_the_page_on_config(group):
     words = set(re.findall(r"`([\w.]+)`", (ROOT / "docs/config.md").read_text(encoding="utf-8")))
     options = {path.stem for path in (config_dir() / group).glob("*.yaml")}
     assert options - words == set()
+
+
+def test_the_page_on_methods_says_of_each_loss_what_its_yaml_says():
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = [path.stem for path in (config_dir() / "loss").glob("*.yaml")]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
+    assert sorted(name for name, *_ in rows) == sorted(found)
+    for name, needs, weights, paper in rows:
+        method = Method.of(config_dir() / f"loss/{name}.yaml", None)
+        own = re.sub(" +", " ", method.weights).strip().replace("alpha", "1 − alpha : alpha")
+        assert (needs, weights) == (method.needs, own)
+        assert re.sub(r"\[(.+?)\]\(.+?\)", r"\1", paper) == method.paper
+        assert f"\n**`{name}`**: " in page
 
 
 def test_the_readme_names_every_exit_code():

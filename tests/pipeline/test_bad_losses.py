@@ -32,7 +32,7 @@ REFUSED = {
     "temperature_schedule=learned soft_labels=top_k soft_labels.k=3": "a learned temperature needs all logits",
     "temperature_schedule=learned_per_sample soft_labels=top_k soft_labels.k=3": "temperature needs all logits",
     # layers
-    f"loss=fitnets {CNN} loss.layers=[[stages.9,stages]]": "the student has no layer 'stages.9'; did you mean 'stages.0'",
+    f"loss=fitnets {CNN} loss.layers=[[stages.9,stages]]": "the student has no layer 'stages.9'; ",
     f"loss=fitnets {CNN} loss.layers=[[stages,stagse]]": "no layer 'stagse'; did you mean 'stages'?",
     f"loss=fitnets {CNN} loss.layers=[[fc,stages]]": "the student has units (batch, 10), the teacher maps",
     f"loss=attention_transfer {CNN} loss.layers=[[fc,fc]]": "compares positions in maps, and in pair 1",
