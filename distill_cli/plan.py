@@ -122,7 +122,7 @@ class Plan:
             instantiate(recipe.lr_schedule)
         if self.distils:
             self.teacher_is_online  # noqa: B018
-        self.first._check_ensemble()
+        self.first._check_teachers()
         hard_weight(self.config.loss)
         if self.distils:
             self._check_filter("peers learn" if self.peers else f"loss={self.config.loss.get('name')} learns")
@@ -135,8 +135,10 @@ class Plan:
         rule = f"{who} from no teacher; leave the filter out"
         require(not spec or self.is_taught, "teacher_filter", spec.get("name", ""), rule)
 
-    def _check_ensemble(self) -> None:
+    def _check_teachers(self) -> None:
         self.average  # noqa: B018
+        if self.is_taught:
+            self.teacher  # noqa: B018 - each of them is there, if it is a file, and knows the classes
         keeps_all = self.config.soft_labels["_target_"] != TOP_K
         rule = (
             "keeps a part of what each teacher says, which cannot be averaged; use float16, int8 or int4, "
