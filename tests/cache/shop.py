@@ -52,11 +52,11 @@ class Shop:
         document = {"format": 1, "key": place.key, "identity": place.identity, "classes": ["a", "b", "c"]}
         write_sealed_json(place.directory / "labels.json", {**document, "extent": extent})
 
-    def student(self, labels: Place | None = None, teacher: Place | None = None, seed: int = 0) -> Place:
-        """Taught by soft labels, by a teacher beside it, or by neither."""
+    def student(self, labels=None, teacher=None, seed: int = 0) -> Place:
+        """Taught by soft labels, by a teacher beside it (or several of either), or by neither."""
         taught = None
         if labels or teacher:
-            taught = {"soft_labels": labels.key} if labels else {"teacher": teacher.key}
+            taught = {"soft_labels": keys(labels)} if labels else {"teacher": keys(teacher)}
         return self.published(self.place("students", "mlp-digits", seed=seed, distillation=taught))
 
     def evaluation(self, student: Place, teacher: Place, baseline: Place | None = None) -> Place:
@@ -81,6 +81,10 @@ class Shop:
             path for path in sorted(self.root.rglob("*")) if path.is_file() and ".locks" not in path.parts
         )
         return {str(path.relative_to(self.root)): path.read_bytes() for path in found}
+
+
+def keys(places: Place | list[Place]) -> str | list[str]:
+    return [place.key for place in places] if isinstance(places, list) else places.key
 
 
 def shards(place: Place, extent):

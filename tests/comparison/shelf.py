@@ -1,8 +1,10 @@
 """Artefacts as runs leave them, made with the functions that every run uses; no torch, no training."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from distill_cli.artifacts.files import write_json, write_sealed_json
 from distill_cli.artifacts.store import Place
@@ -61,23 +63,27 @@ class Shelf:
     def student(
         self,
         top1,
-        labels: Place | None = None,
+        labels: Place | list[Place] | None = None,
         *,
         temperature: float = 4.0,
         alpha: float = 0.9,
         seed: int = 0,
         model: str = "mlp_24",
         command: str | None = "",
+        more: Mapping[str, object] = MappingProxyType({}),
+        loss: str = "kd",
         **changes,
     ) -> Place:
-        """A baseline where there are no `labels`. `changes` replace parts of the identity."""
+        """A baseline where there are no `labels`. `changes` replace parts of the identity, `more` of how it was taught."""
         spec, parameters = MODELS[model]
         taught = None
         words = f"distill run alpha=0 seed={seed}"
         if labels is not None:
             schedules = {"temperature": constant(temperature), "alpha": constant(alpha)}
-            taught = {"source": "cached", "soft_labels": labels.key, "loss": KD, **schedules}
+            of = [one.key for one in labels] if isinstance(labels, list) else labels.key
+            taught = {"source": "cached", "soft_labels": of, "loss": KD, **schedules}
             words = f"distill run temperature={temperature:g} alpha={alpha:g} seed={seed}"
+            taught |= more
         identity = {
             "stage": "student",
             "format": 2,
@@ -90,12 +96,17 @@ class Shelf:
             "distillation": taught,
             **changes,
         }
-        label = f"{model}-{self.data}-{f't{temperature:g}-a{alpha:g}' if taught else 'alone'}-s{seed}"
+        label = f"{model}-{self.data}-{f'{loss}-t{temperature:g}-a{alpha:g}' if taught else 'alone'}-s{seed}"
         place = Place(self.root, "students", label, identity)
         return self._published(place, model, top1, parameters, words if command == "" else command)
 
     def evaluation(
-        self, student: Place, baseline: Place | None = None, device="cpu, fp32, 1 thread", **figures
+        self,
+        student: Place,
+        baseline: Place | None = None,
+        device="cpu, fp32, 1 thread",
+        teacher=None,
+        **figures,
     ):
         identity = {
             "student": student.key,
@@ -105,7 +116,7 @@ class Shelf:
         }
         place = Place(self.root, "evaluations", student.label, identity)
         place.work.mkdir(parents=True)
-        models = {"student": {"artifact": student.name, **figures}, "teacher": None}
+        models = {"student": {"artifact": student.name, **figures}, "teacher": teacher}
         report = {"schema": 2, "models": models, "settings": {"device": device}}
         write_json(place.work / "report.json", report)
         place.publish({"metrics": {}})
