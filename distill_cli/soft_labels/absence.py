@@ -12,7 +12,7 @@ from distill_cli.artifacts.files import read_sealed_json
 from distill_cli.artifacts.keys import differences
 from distill_cli.errors import ArtifactError
 from distill_cli.soft_labels.label_set import IDENTITY, LOGITS, Block, LabelSet
-from distill_cli.soft_labels.shards import REMEDY
+from distill_cli.soft_labels.shards import REMEDY, Shard, read_seal
 
 
 def explain_absence(labels: LabelSet, missing: list[Block]) -> str:
@@ -29,13 +29,24 @@ def explain_absence(labels: LabelSet, missing: list[Block]) -> str:
 
 
 def first_problem(labels: LabelSet, missing: list[Block]) -> str:
-    """What is wrong with the first shard that lies there and cannot be used; empty if none does."""
+    """What is wrong with the first shard that lies there and cannot be used; empty if none does.
+
+    The last block of a set that has grown was shorter: it is made again, and nothing is wrong with it.
+    """
     for block in missing:
         for part in labels.parts:
             shard = block.shard(part)
-            if shard.seal_path.exists() and (problem := shard.problem()):
+            if shard.seal_path.exists() and not _has_grown(shard) and (problem := shard.problem()):
                 return str(problem).removesuffix(f"; {REMEDY}")
     return ""
+
+
+def _has_grown(shard: Shard) -> bool:
+    try:
+        seal = read_seal(shard.seal_path)
+    except ArtifactError:
+        return False
+    return (seal.labels, seal.start) == (shard.labels, shard.start) and seal.stop < shard.stop
 
 
 def _first_file(labels: LabelSet, block: Block) -> Path:
