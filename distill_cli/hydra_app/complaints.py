@@ -164,12 +164,16 @@ def _nameless_option(overrides: Sequence[str]) -> str:
     """A number or null where a group wants a name."""
     for override in overrides:
         key, _, value = override.partition("=")
-        is_name = value not in ("null", "true", "false") and not value.replace(".", "").isdigit()
+        is_name = all(map(_is_name, value.split(",")))
         if not is_name and (key in TYPED or key in _groups()):
             return f"{as_typed(override)}: must be a name" + (
                 "" if key in TYPED else f"; ~{key} leaves it out"
             )
     return "a group is chosen from by a name, not by a number or null"
+
+
+def _is_name(word: str) -> bool:
+    return word not in ("null", "true", "false") and not word.replace(".", "").isdigit()
 
 
 def _explain_yaml(error: MarkedYAMLError) -> str:

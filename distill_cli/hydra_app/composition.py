@@ -57,6 +57,9 @@ def user_config(directory: str | None) -> Iterator[None]:
 
 @contextmanager
 def config_loader() -> Iterator[ConfigLoader]:
-    """Hydra's loader of configs and groups, outside of a run."""
+    """Hydra's loader of configs and groups: that of the run, or one outside of any."""
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().config_loader()
+        return
     with hydra.initialize_config_dir(str(config_dir()), version_base=VERSION_BASE):
         yield GlobalHydra.instance().config_loader()
