@@ -130,7 +130,9 @@ def test_the_model_loss_data_and_views_shown_work_together(beside_the_files_show
     assert instantiate(config.loss)(outputs, outputs, batch.labels, 4.0).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("words", [["loss=hellinger"], ["loss=channelwise", "student=cnn_tiny"]])
+@pytest.mark.parametrize(
+    "words", [["loss=hellinger", "teacher=mlp"], ["loss=channelwise", "student=cnn_tiny"]]
+)
 def test_the_losses_of_the_page_on_adding_one_train_a_student(words, beside_the_files_shown):
     quick = ["teacher.epochs=5", "student.epochs=5", "teacher_source=online"]
     (config,) = compose(["--config-dir", "my", *quick, *words])
