@@ -74,7 +74,7 @@ class Shelf:
         loss: str = "kd",
         **changes,
     ) -> Place:
-        """A baseline where there are no `labels`. `changes` replace parts of the identity, `more` of how it was taught."""
+        """A baseline where there are no `labels`. `changes` replace parts of the identity, `more` of `taught`."""
         spec, parameters = MODELS[model]
         taught = None
         words = f"distill run alpha=0 seed={seed}"
