@@ -85,15 +85,13 @@ What it takes:
 
 
 def complete_name(ctx: typer.Context, incomplete: str) -> list[str]:
-    from distill_cli.cache.names import complete
+    if ctx.info_name == "losses":
+        from distill_cli.hydra_app import losses
 
-    return complete(incomplete) if ctx.info_name in ("verify", "rm") else []
+        return losses.complete(ctx.params.get("words") or [], incomplete)
+    from distill_cli.cache import names
 
-
-def complete_loss(ctx: typer.Context, incomplete: str) -> list[str]:
-    from distill_cli.hydra_app.losses import complete
-
-    return complete(ctx.params.get("words") or [], incomplete)
+    return names.complete(incomplete) if ctx.info_name in ("verify", "rm") else []
 
 
 Overrides = Annotated[
@@ -103,10 +101,6 @@ Overrides = Annotated[
 Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="NAME", autocompletion=complete_name, hidden=True),
-]
-LossName = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="NAME", autocompletion=complete_loss, hidden=True),
 ]
 
 
@@ -236,7 +230,7 @@ def compare(words: Names = None) -> None:
 
 
 @app.command("losses", **CHORE, epilog=LOSSES_OPTIONS)
-def losses(words: LossName = None) -> None:
+def losses(words: Names = None) -> None:
     """List the losses, and what each of them needs."""
     from distill_cli.hydra_app.losses import run
 

@@ -10,7 +10,7 @@ import pytest
 from command import installed
 from test_help import modules_after
 
-from distill_cli.cli import complete_loss
+from distill_cli.cli import complete_name
 from distill_cli.errors import ConfigError
 from distill_cli.hydra_app.composition import config_dir
 from distill_cli.hydra_app.losses import GROUPS, run
@@ -195,11 +195,15 @@ def test_what_only_the_installed_command_can_word_is_one_line_too(tmp_path, own,
     assert all(part in ended.line for part in parts)
 
 
+def offered(typed, *words):
+    return complete_name(SimpleNamespace(info_name="losses", params={"words": list(words)}), typed)
+
+
 def test_tab_offers_names_ours_and_ones_own(own):
     words = own("_target_: a.B\n", "dkd_of_mine")
-    assert complete_loss(SimpleNamespace(params={}), "dk") == ["dkd"]
-    assert complete_loss(SimpleNamespace(params={"words": list(words)}), "dk") == ["dkd", "dkd_of_mine"]
-    assert complete_loss(SimpleNamespace(params={"words": ["--config-dir", "nowhere"]}), "dk") == ["dkd"]
+    assert offered("dk") == ["dkd"]
+    assert offered("dk", *words) == ["dkd", "dkd_of_mine"]
+    assert offered("dk", "--config-dir", "nowhere") == ["dkd"]
 
 
 def test_the_list_needs_no_torch(tmp_path):

@@ -139,8 +139,10 @@ def test_extreme_logits_in_half_precision_give_a_finite_temperature_in_float32(p
 
 
 def test_a_teacher_without_all_of_its_logits_is_refused():
+    learned = LearnedTemperature(Learned(4.0))
+    learned.fit(STUDENT, STUDENT, SETTING)
     with pytest.raises(ConfigError, match="soft_labels=float16"):
-        LearnedTemperature(Learned(4.0)).fit(STUDENT, Outputs(None), SETTING)
+        learned(STUDENT, Outputs(None), 0.0)
 
 
 def test_as_a_schedule_it_is_its_start():
