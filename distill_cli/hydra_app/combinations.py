@@ -36,7 +36,7 @@ def combined(override: str) -> str:
     if not equals or group not in KEYS or typed.lstrip().startswith("{"):
         return override
     value = LIST.sub(lambda found: JOIN.join(word.strip(" '\"") for word in found[1].split(",")), typed)
-    if not value.strip() or "[" in value:
+    if "[" in typed and ("[" in value or not value.strip()):
         raise ConfigError(f"{as_typed(override)}: must be a name, or several: {as_typed(key)}=[A,B]")
     for name in SUM.findall(value):
         if not all(name.split(JOIN)):

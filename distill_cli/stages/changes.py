@@ -140,11 +140,12 @@ class _Comparison:
 
     def _named(self, name: str, here: Any, there: Any) -> str:
         """The choice of the config group that the setting lies in, where that is another one; else the setting."""
-        packages = {ALIASES.get(group, group).rpartition("@")[2]: group for group in self.choices}
+        groups = {**self.lock.choices, **self.choices}
+        packages = {ALIASES.get(group, group).rpartition("@")[2]: group for group in groups}
         around = [package for package in packages if f"{name}.".startswith(f"{package}.")]
         if around:
             group = packages[max(around, key=len)]
-            ours, theirs = self.choices[group], self.lock.choices.get(group)
+            ours, theirs = self.choices.get(group), self.lock.choices.get(group)
             if ours != theirs:
                 return _difference(group, ours, theirs)
         return _difference(name, here, there)

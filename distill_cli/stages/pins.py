@@ -111,11 +111,12 @@ def _of_student(plan: Plan) -> dict[str, Any]:
     if not plan.distils:
         return {**found, "distillation": {"alpha": plan.config.alpha_schedule}}
     config = plan.config
-    first = plan.links[-config.generations]
-    assistants = [link.student.identity["model"] for link in plan.links[: -config.generations]]
-    more = {"assistant": assistants or None, "generations": config.generations}
-    unusual = {name: value for name, value in more.items() if value not in (None, 1)}
-    return {**found, "seed": first.config.student.seed, **unusual}
+    seed = min(link.config.student.seed for link in plan.links)
+    models = [link.student.identity["model"] for link in plan.links[: -config.generations]]
+    several = dict(zip((config.assistant or {}).get(MEMBERS, ()), models, strict=False))
+    assistant = {"assistant": {MEMBERS: several} if several else models[0]} if models else {}
+    generations = {"generations": config.generations} if config.generations > 1 else {}
+    return {**found, "seed": seed, **assistant, **generations}
 
 
 def _data(plan: Plan) -> dict[str, Any]:

@@ -23,12 +23,17 @@ def test_a_short_name_becomes_a_choice_of_its_group_and_back(alias, value):
         "views=shift",
         "views.count=3",
         "++student=x",
-        "~student",
+        "~experiment",
         "temperature=teacher",
     ],
 )
 def test_everything_else_is_left_as_it_is(override):
     assert as_hydra(override) == override
+
+
+def test_a_short_name_can_be_left_out_and_is_shown_as_it_was_typed():
+    assert as_hydra("~assistant") == "~model@assistant" and as_hydra("~student") == "~model@student.model"
+    assert as_typed("~model@assistant") == as_typed("~model@assistant=null") == "~assistant"
 
 
 def test_a_deletion_is_shown_without_the_null_of_a_sweep():

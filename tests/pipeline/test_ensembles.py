@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tool import distill, new_session
 
-from distill_cli.artifacts.files import read_sealed_json, write_sealed_json
+from distill_cli.artifacts.files import DIGEST, read_sealed_json, write_sealed_json
 from distill_cli.data.batch import Batch
 from distill_cli.errors import ArtifactError, ConfigError
 from distill_cli.losses.averaging import Average
@@ -227,7 +227,9 @@ def relabelled(directory: Path, place: Path, classes: list[str]) -> Path:
     copy = Path(shutil.copytree(place.parent, directory / "other"))
     manifest = read_sealed_json(copy / "artifact.json")
     manifest["data"]["classes"] = classes
-    write_sealed_json(copy / "artifact.json", {k: v for k, v in manifest.items() if k != "digest"})
+    write_sealed_json(
+        copy / "artifact.json", {key: value for key, value in manifest.items() if key != DIGEST}
+    )
     return copy / WEIGHTS
 
 
