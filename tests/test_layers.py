@@ -15,6 +15,7 @@ LAYERS = (
     ("stages", "cache", "comparison"),
     ("training", "export"),
     ("evaluation", "plan"),
+    ("teaching",),
     ("soft_labels",),
     ("models",),
     ("data", "artifacts", "config", "runtime", "pages", "trackers"),

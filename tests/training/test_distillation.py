@@ -14,8 +14,8 @@ from distill_cli.progress import Progress
 from distill_cli.runtime.device import resolve
 from distill_cli.schedules import Constant, Linear
 from distill_cli.training.objectives import CrossEntropy, Distillation
-from distill_cli.training.terms import Term
 from distill_cli.training.teacher_sources import OnlineTeacher
+from distill_cli.training.terms import Term
 
 CPU = resolve("cpu", "fp32", "false")
 
@@ -37,7 +37,11 @@ def teacher_logits() -> torch.Tensor:
 
 def objective(alpha, temperature) -> Distillation:
     return Distillation(
-        CrossEntropy(), (Term("kd", KnowledgeDistillation()),), lambda b: Outputs(teacher_logits()), temperature, alpha
+        CrossEntropy(),
+        (Term("kd", KnowledgeDistillation()),),
+        lambda b: Outputs(teacher_logits()),
+        temperature,
+        alpha,
     )
 
 
@@ -83,7 +87,9 @@ def test_an_online_teacher_stays_in_eval_mode_and_gets_no_gradient():
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     source = OnlineTeacher(teacher, CPU)
     student = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
-    distillation = Distillation(CrossEntropy(), (Term("kd", KnowledgeDistillation()),), source, Constant(4.0), Constant(0.9))
+    distillation = Distillation(
+        CrossEntropy(), (Term("kd", KnowledgeDistillation()),), source, Constant(4.0), Constant(0.9)
+    )
     loss, _ = distillation(Outputs(student(batch().inputs)), batch(), Progress(0, 10, 5))
     loss.backward()
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())

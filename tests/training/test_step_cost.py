@@ -74,7 +74,11 @@ class Table:
 
 def distillation(teacher=None) -> Distillation:
     return Distillation(
-        CrossEntropy(), (Term("kd", KnowledgeDistillation()),), teacher or Table(), Constant(4.0), Constant(0.9)
+        CrossEntropy(),
+        (Term("kd", KnowledgeDistillation()),),
+        teacher or Table(),
+        Constant(4.0),
+        Constant(0.9),
     )
 
 
