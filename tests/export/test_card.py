@@ -1,6 +1,8 @@
 """The model card: what the Hub reads, what people read, and what stays at home."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -44,6 +46,7 @@ class ToyPlan:
     average = ("logits", (1.0,))
 
     def __init__(self, root: Path, config: Config, report: dict | None) -> None:
+        self.first, self.links, self.members = self, (self,), (self,)
         self.data = data_set((3, 8, 8))
         self.config = config
         self.teacher = Place(root, "teachers", "big", {"role": "teacher"})
@@ -51,18 +54,6 @@ class ToyPlan:
         self.report = Place(root, "evaluations", "small-t2", {"role": "report"})
         if report is not None:
             built(self.report, {"report.json": report})
-
-    @property
-    def first(self) -> "ToyPlan":
-        return self
-
-    @property
-    def links(self) -> tuple["ToyPlan", ...]:
-        return (self,)
-
-    @property
-    def members(self) -> tuple["ToyPlan", ...]:
-        return (self,)
 
     def evaluation(self) -> Place:
         return self.report
@@ -142,6 +133,41 @@ def test_it_says_how_it_was_made_and_how_to_make_it_again(toy):
     ):
         assert f"- {fact}" in text
     assert f"given the same data:\n\n```sh\n{MAKES_IT}\n```" in text and plan.student.key in text
+
+
+def test_it_names_every_teacher_and_how_they_were_averaged(toy, tmp_path):
+    plan = toy()
+    two = [
+        SimpleNamespace(teacher=Place(tmp_path, "teachers", name, {"role": name})) for name in ("big", "wide")
+    ]
+    plan.members, plan.average = two, ("probabilities", (2 / 3, 1 / 3))
+    names = " and ".join(member.teacher.name for member in two)
+    assert f"- teacher: {names}, the mean of their probabilities with weights 0.667, 0.333\n" in card(plan)
+
+
+def test_it_names_the_students_between_and_the_filter(toy, tmp_path):
+    plan = toy()
+    between = Place(tmp_path, "students", "middle", {"role": "middle"})
+    plan.links = (SimpleNamespace(role="assistant cnn", student=between), plan)
+    plan.config = replace(plan.config, teacher_filter={"name": "drop"})
+    text = card(plan)
+    assert f"- assistant cnn: {between.name}\n" in text and "- teacher filter: drop\n" in text
+
+
+def test_a_student_of_peers_or_of_nobody_has_no_teacher(toy):
+    plan = toy()
+    plan.is_taught, plan.peers = False, ({"name": "mlp"}, {"name": "cnn"})
+    text = card(plan)
+    assert (
+        "Trained without a teacher, from more than the labels:" in text and "- peers: mlp and cnn\n" in text
+    )
+    assert "its teacher" not in text and "- teacher" not in text and "- soft labels" not in text
+
+
+def test_of_a_loss_with_its_own_weight_alpha_is_not_said(toy):
+    plan = toy()
+    plan.config = replace(plan.config, loss={**plan.config.loss, "weight": 3.0})
+    assert "- alpha" not in card(plan)
 
 
 def test_of_files_it_names_no_place(toy):

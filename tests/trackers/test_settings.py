@@ -5,16 +5,27 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from distill_cli.config.overrides import as_hydra
+from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.composition import VERSION_BASE, config_dir, user_config
 from distill_cli.trackers.settings import SECTIONS, settings_of
 
 OVERRIDES = ("student=resnet8", "teacher.optimizer=adamw", "temperature=3", "views.mixing=mixup", "seed=5")
 
 
-@pytest.fixture(scope="module")
-def composed():
+SEVERAL = (
+    *("teacher=[cnn,mlp]", "teacher.weights=[2,1]", "teacher_filter=drop", "assistant=cnn_tiny"),
+    *("generations=2", "loss=[kd,dist]", "loss.terms.kd.weight=2"),
+)
+
+
+@pytest.fixture(scope="module", params=[OVERRIDES, SEVERAL], ids=["one", "several"])
+def composed(request):
+    return config_of(request.param)
+
+
+def config_of(overrides):
     with user_config(None), initialize_config_dir(str(config_dir()), version_base=VERSION_BASE):
-        return compose("config", overrides=[as_hydra(word) for word in OVERRIDES])
+        return compose("config", overrides=[as_hydra(combined(word)) for word in overrides])
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +33,8 @@ def config(composed):
     return OmegaConf.to_object(composed)
 
 
-def test_what_was_typed_is_shown_under_the_name_it_was_typed_with(config):
-    shown = settings_of(config, "student")
+def test_what_was_typed_is_shown_under_the_name_it_was_typed_with():
+    shown = settings_of(OmegaConf.to_object(config_of(OVERRIDES)), "student")
     typed = {
         "student": "resnet8",
         "teacher.optimizer": "AdamW",
@@ -33,6 +44,25 @@ def test_what_was_typed_is_shown_under_the_name_it_was_typed_with(config):
     }
     assert typed.items() <= shown.items()
     assert shown["student.seed"] == 5 and shown["student.model.depth"] == 8
+
+
+def test_lists_are_shown_by_the_name_that_they_have_together():
+    shown = settings_of(OmegaConf.to_object(config_of(SEVERAL)), "student")
+    typed = {
+        "teacher": "cnn+mlp",
+        "teacher.weights": "[2, 1]",
+        "teacher_filter": "drop",
+        "assistant": "cnn_tiny",
+        "generations": 2,
+        "loss": "kd+dist",
+        "loss.terms.kd.weight": 2,
+    }
+    assert typed.items() <= shown.items()
+
+
+def test_what_there_is_none_of_is_not_shown():
+    shown = settings_of(OmegaConf.to_object(config_of(OVERRIDES)), "student")
+    assert not {key for key in shown if key.startswith(("assistant", "peers"))}
 
 
 @pytest.mark.parametrize("stage", SECTIONS)
