@@ -16,6 +16,7 @@ WIDER = 2  # times the units of a student that is too small; look again after th
 TEACHER_WIDER = 4  # a teacher that leads has several times its student's parameters
 LONGER = 3  # times the epochs: after that, either the loss is flat or the next report says so again
 LARGER = "NAME_OF_A_LARGER_MODEL"
+BETTER = "BETTER.safetensors"
 MIXING = "cutmix"  # an overconfident teacher says more about it than about mixup (docs/diagnosis.md)
 
 
@@ -50,8 +51,11 @@ def _larger_student(config: Config, parameters_ratio: float) -> str:
 
 
 def _better_teacher(config: Config, parameters_ratio: float) -> str:
-    if config.teacher.checkpoint is not None:
-        return "teacher.checkpoint=BETTER.safetensors"
+    checkpoint = config.teacher.checkpoint
+    if isinstance(checkpoint, list):  # of several teachers, one for each
+        return f"teacher.checkpoint=[{','.join([BETTER] * len(checkpoint))}]"
+    if checkpoint is not None:
+        return f"teacher.checkpoint={BETTER}"
     if parameters_ratio >= TEACHER_WIDER:
         return _longer("teacher", config.teacher)
     return _wider("teacher", config.teacher.model, TEACHER_WIDER) or f"teacher={LARGER}"

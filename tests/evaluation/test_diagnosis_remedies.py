@@ -72,6 +72,11 @@ def test_a_longer_training_takes_its_milestones_along():
         (("teacher=mlp_24",), 1.0, "teacher.model.width=96"),
         (("teacher=mobilenet_v2",), 1.0, "teacher=NAME_OF_A_LARGER_MODEL"),
         (("teacher.checkpoint=old.safetensors",), 1.0, "teacher.checkpoint=BETTER.safetensors"),
+        (
+            ("teacher=[cnn,mlp]", "teacher.checkpoint=[a.safetensors,b.safetensors]"),
+            1.0,
+            "teacher.checkpoint=[BETTER.safetensors,BETTER.safetensors]",
+        ),
     ],
 )
 def test_a_teacher_gets_larger_than_its_student_first_and_trains_longer_then(overrides, ratio, advice):
