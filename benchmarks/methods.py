@@ -62,13 +62,16 @@ def methods(workload: Workload) -> dict[str, tuple[str, ...]]:
     teacher = "cnn_digits" if workload.name == "digits" else "cnn_fashion"
     plain = [path.stem for path in sorted((PAGE.parents[1] / "conf/loss").glob("*.yaml"))]
     own = {"nkd": ("temperature=1",), "lskd": ("temperature=2",), "tf_kd": ("alpha=0.1",)}
-    own["self_distillation"] = ("alpha=0.8",)
+    own["self_distillation"] = ("alpha=0.8", "views.mixing=none")
+    own["crd"] = ("views.mixing=none",)  # both remember samples, which a mixture is not
+    summed: tuple[str, ...] = ()
     if workload.name == "digits":  # published weights are for maps of 32x32: on 8x8 they drown the hard loss
         own |= {loss: (f"loss.weight={weight:g}",) for loss, weight in LIGHTER.items()}
+        summed = ("loss.terms.attention_transfer.weight=10",)
     return {
         **{loss: (f"loss={loss}", *own.get(loss, ())) for loss in plain if loss != "lwf"},
         "lskd of dkd": ("loss=lskd", "loss.of=dkd", "temperature=2"),
-        "kd + attention_transfer": ("loss=[kd,attention_transfer]",),
+        "kd + attention_transfer": ("loss=[kd,attention_transfer]", *summed),
         "kd, learned temperature": ("temperature_schedule=learned",),
         "kd, learned per sample": ("temperature_schedule=learned_per_sample",),
         "kd, teacher annealing": ("alpha_schedule=linear",),
