@@ -137,6 +137,11 @@ class Teaching:
         return self.config.soft_labels["embedding"] or (self.is_taught and "embedding" in self.needs)
 
     @cached_property
+    def reuses_classifier(self) -> bool:
+        """Whether the student ends in its teacher's classifier."""
+        return self.is_taught and reuses_classifier(self.config.loss)
+
+    @cached_property
     def views_per_sample(self) -> int:
         """In how many views a step shows each sample: as the losses want it, where there are so many."""
         wanted = max(term.views for term in terms_of(self.config.loss))
@@ -197,7 +202,7 @@ class Teaching:
         if self.former is not None:
             self.former.check(self.data.classes, self.preprocessing)
             require(
-                not (self.is_taught and reuses_classifier(self.config.loss)),
+                not self.reuses_classifier,
                 "loss",
                 self.config.loss.get("name"),
                 "gives the student its teacher's classifier, student.init another; leave one of them out",

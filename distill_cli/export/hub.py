@@ -26,9 +26,9 @@ CONFIG = "config.json"
 
 class HubFolder:
     def write(self, student: Student, directory: Path) -> Mapping[str, Any]:
-        artefact = student.place.directory
-        write_bytes(directory / WEIGHTS, verified(artefact, WEIGHTS).read_bytes())
-        write_sealed_json(directory / MANIFEST, _manifest(read_manifest(artefact)))
+        weights = verified(student.place.directory, WEIGHTS)
+        write_bytes(directory / WEIGHTS, weights.read_bytes())
+        write_sealed_json(directory / MANIFEST, _manifest(student))
         write_json(directory / CONFIG, _config(student))
         write_json(directory / PREPROCESSING, student.preprocessing(normalised_by="the caller"))
         write_bytes(directory / "README.md", card(student.plan).encode())
@@ -46,10 +46,12 @@ class HubFolder:
         return run
 
 
-def _manifest(found: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(student: Student) -> dict[str, Any]:
     """The student's own, without the files that stay at home and the names of unreadable pictures."""
+    found = read_manifest(student.place.directory)
     data = {key: value for key, value in found["data"].items() if key != "skipped"}
-    return {**found, "data": data, "files": {WEIGHTS: found["files"][WEIGHTS]}}
+    files = {WEIGHTS: found["files"][WEIGHTS]}
+    return {**found, "model": architecture(student.plan), "data": data, "files": files}
 
 
 def _config(student: Student) -> dict[str, Any]:

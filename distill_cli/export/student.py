@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from distill_cli.artifacts.store import Place, read_manifest, verified
+from distill_cli.artifacts.store import Place, verified
 from distill_cli.config.schema import Spec
 from distill_cli.data.splits import DataSet, Pixels
-from distill_cli.models.artifact import WEIGHTS
+from distill_cli.models.artifact import WEIGHTS, with_reused_classifier
 from distill_cli.models.build import build_model
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
@@ -96,8 +96,8 @@ class Student:
 
 def architecture(plan: Plan) -> Spec:
     """As it was trained: a student may end in its teacher's classifier."""
-    found: Spec = read_manifest(plan.student.directory)["model"]
-    return found
+    model = plan.config.student.model
+    return with_reused_classifier(model, plan.student.directory) if plan.reuses_classifier else model
 
 
 def trained(plan: Plan, weights: Path) -> nn.Module:

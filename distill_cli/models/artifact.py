@@ -13,6 +13,7 @@ from distill_cli.artifacts.store import read_manifest, verified
 from distill_cli.errors import ArtifactError
 from distill_cli.models.allow_list import check_allowed
 from distill_cli.models.build import build_model
+from distill_cli.models.reused_classifier import wrapped
 from distill_cli.models.weights import load_weights
 
 WEIGHTS_SUFFIX = ".safetensors"
@@ -41,6 +42,17 @@ def load_model(path: str | Path) -> nn.Module:
     )
     load_weights(model, verified(directory, file))
     return model.eval()
+
+
+def with_reused_classifier(spec: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """The architecture of a student of this spec that ends in its teacher's classifier.
+
+    Of its artefact a width is believed and nothing else: what it names is not made. Raises `ArtifactError`.
+    """
+    width = read_manifest(directory)["model"].get("width")
+    if type(width) is not int or width < 1:
+        raise ArtifactError(f"{directory} says of no teacher's classifier; remove it and run again")
+    return wrapped(spec, width)
 
 
 def peer_weights(number: int) -> str:

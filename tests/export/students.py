@@ -29,7 +29,7 @@ def student_of(model: nn.Module, shape: tuple[int, int, int], name: str = "toy")
     spec = {"name": name, "_target_": "nobody.makes.it"}
     config = SimpleNamespace(student=SimpleNamespace(model=spec))
     place = Place(Path("artifacts"), "students", name, {"name": name})
-    plan = SimpleNamespace(student=place, data=data_set(shape), config=config)
+    plan = SimpleNamespace(student=place, data=data_set(shape), config=config, reuses_classifier=False)
     return Student(plan, model.eval())
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from distill_cli.artifacts.former import KEY
-from distill_cli.config.loss_terms import reuses_classifier
 from distill_cli.config.schema import Spec
 from distill_cli.losses.outputs import Outputs
 from distill_cli.models.build import build_model
@@ -65,7 +64,7 @@ def begun(plan: Plan) -> nn.Module:
 def new_student(plan: Plan) -> tuple[Spec, nn.Module]:
     """A student before its training, and its architecture: it may end in its teacher's classifier."""
     recipe = plan.config.student
-    if not (plan.is_taught and reuses_classifier(plan.config.loss)):
+    if not plan.reuses_classifier:
         return recipe.model, begun(plan)
     classifier = classifier_of(trained_teacher(plan)[0])
     assert classifier is not None, "the loss was rehearsed with this teacher"

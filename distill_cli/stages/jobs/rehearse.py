@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch.nn import Module
 
-from distill_cli.config.loss_terms import reuses_classifier
 from distill_cli.config.schema import Training
 from distill_cli.config.targets import instantiate
 from distill_cli.data.views.views import open_views
@@ -87,7 +86,7 @@ def _teacher(plan: Plan) -> Module:
 def _student(plan: Plan) -> Module:
     """One before its training; it may end in the classifier of its teacher, who has it from the first of all."""
     spec = plan.config.student.model
-    if reuses_classifier(plan.config.loss):
+    if plan.reuses_classifier:
         classifier = classifier_of(_teacher(plan.first))
         if classifier is None:
             raise ConfigError(f"loss={plan.config.loss.get('name')}: the teacher has no linear classifier")

@@ -10,18 +10,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from distill_cli.artifacts.store import Place, read_manifest, verified
-from distill_cli.config.loss_terms import reuses_classifier
+from distill_cli.artifacts.store import Place, verified
 from distill_cli.config.schema import Spec, Training
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import Split
 from distill_cli.data.views.views import open_views
 from distill_cli.errors import ResourceError
 from distill_cli.losses.averaging import Average
-from distill_cli.models.artifact import WEIGHTS
+from distill_cli.models.artifact import WEIGHTS, with_reused_classifier
 from distill_cli.models.build import build_model
 from distill_cli.models.cost import count_layers, count_macs
-from distill_cli.models.reused_classifier import wrapped
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, Work, resolve
@@ -89,9 +87,7 @@ def teacher_spec(plan: Plan) -> Spec:
 def student_spec(plan: Plan) -> Spec:
     """The architecture of the student as it was trained: it may end in its teacher's classifier."""
     model = plan.config.student.model
-    if not (plan.is_taught and reuses_classifier(plan.config.loss)):
-        return model
-    return wrapped(model, read_manifest(plan.student.directory)["model"]["width"])
+    return with_reused_classifier(model, plan.student.directory) if plan.reuses_classifier else model
 
 
 def teacher_source(
