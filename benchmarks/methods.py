@@ -79,16 +79,14 @@ def methods(workload: Workload) -> dict[str, tuple[str, ...]]:
         "kd, two teachers": (f"teacher=[{teacher},{teacher}]",),
         "kd, an assistant": (f"assistant={workload.peer}",),
         "kd, 3 generations": ("generations=3",),
-        "kd, a peer for a teacher": (f"peers={workload.peer}",),
+        "kd, a peer for a teacher": (f"peers={workload.peer}", "temperature=1", "alpha=0.5"),
     }
 
 
 def main() -> None:
-    chosen = sys.argv[1:]
-    with tempfile.TemporaryDirectory() as directory:
-        for workload in workloads(Path(directory)):
-            if chosen and workload.name not in chosen:
-                continue
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    for workload in workloads(ARTIFACTS):
+        if workload.name in (sys.argv[1:] or [workload.name]):
             measure(workload)
     write_page()
 
@@ -100,12 +98,10 @@ def measure(workload: Workload) -> None:
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"rows": {}}
     for label, words in methods(workload).items():
         command = ["run", "-m", f"seed=range(0,{SEEDS})", *workload.overrides, *QUICK, *words]
-        known = found["rows"].get(label)
-        if known is None or known["words"] != list(words):
-            found["rows"][label] = {"words": list(words), **run(command)}
+        if found["rows"].get(label, {}).get("command") != command:
+            found["rows"][label] = {"command": command, **run(command)}
             print(label, found["rows"][label], flush=True)
-            content = {"machine": machine(), "overrides": [*workload.overrides[:1], *QUICK], **found}
-            path.write_text(json.dumps(content, indent=2) + "\n")
+            path.write_text(json.dumps({"machine": machine(), **found}, indent=2) + "\n")
 
 
 def run(words: list[str]) -> Row:
@@ -153,7 +149,7 @@ def _lines(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:
     yield "| method | " + " | ".join(f"{name} | gap closed" for name in found) + " |"
     yield "|---|" + "---:|---:|" * len(found)
     for role in ("teacher", "baseline"):
-        yield _row(role, [_accuracy(rows["kd"][role]) for rows in found.values()])
+        yield _row(role, [_accuracy(rows.get("kd", {}).get(role, [])) for rows in found.values()])
     for label in next(iter(found.values())):
         cells = [cell for rows in found.values() for cell in _cells(rows.get(label))]
         yield f"| {label} | " + " | ".join(cells) + " |"
@@ -173,6 +169,8 @@ def _cells(row: Row | None) -> tuple[str, str]:
 
 def _accuracy(values: list[float]) -> str:
     """`97.62 ± 0.51`"""
+    if not values:
+        return "–"
     spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{100 * statistics.fmean(values):.2f}{spread}"
 
