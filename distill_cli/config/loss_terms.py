@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from distill_cli.config.nearest import nearest
-from distill_cli.config.targets import TARGET
+from distill_cli.config.targets import TARGET, without_labels
 from distill_cli.errors import ConfigError
 
 Spec = Mapping[str, Any]
 TERMS = "terms"  # the key under which several losses stand
 NEEDS = ("labels", "logits", "embedding", "features", "previous")  # the first: nothing of a teacher
 OF_TEACHER = frozenset({"logits", "embedding", "features"})
+SAY_LOGITS = ("logits", "previous")
 OF_THE_TERM = (  # the others go to the loss
     "weight",
     "hard_weight",
@@ -35,6 +36,7 @@ OF_THE_TERM = (  # the others go to the loss
 class LossTerm:
     """One loss of a sum."""
 
+    key: str  # what a user types for it: `loss`, or `loss.terms.kd`
     name: str
     spec: Spec  # what is made of it
     needs: str  # of NEEDS
@@ -48,39 +50,54 @@ class LossTerm:
 
     @classmethod
     def of(cls, spec: Spec, key: str) -> LossTerm:
-        """`key` is what a user types for it: `loss`, or `loss.terms.kd`. Raises `ConfigError`."""
+        """Raises `ConfigError`."""
         if TARGET not in spec:
             raise ConfigError(f"{key} has no _target_: a loss, or `{TERMS}` with a loss each")
         needs = _needs(spec, key)
         _check_within(spec, key)
         hard_weight = _weight(spec, "hard_weight", key)
         return cls(
+            key=key,
             name=str(spec.get("name") or key.rpartition(".")[2]),
             spec=_bare(spec),
             needs=needs,
             weight=_weight(spec, "weight", key),
             hard_weight=1.0 if hard_weight is None else hard_weight,
-            weight_schedule=_weight_schedule(spec.get("weight_schedule"), key),
+            weight_schedule=_weight_schedule(spec, key),
             layers=_layers(spec.get("layers"), key),
             preactivation=_flag(spec, "preactivation", key),
-            views=_views(spec.get("views", 1), key),
+            views=_views(spec, key),
             reuses_classifier=_flag(spec, "reuses_classifier", key),
         )
 
+    @property
+    def has_own_temperature(self) -> bool:
+        return "temperature" in self.spec
+
+    @property
+    def uses_temperature(self) -> bool:
+        """Whether that of the config may come to bear on it: it softens logits that somebody says."""
+        return self.needs in SAY_LOGITS and not self.has_own_temperature
+
 
 def terms_of(loss: Spec) -> tuple[LossTerm, ...]:
-    """Raises `ConfigError` for what is no sum of losses."""
+    """By their names, in whatever order they were typed. Raises `ConfigError` for what is no sum of losses."""
     if TERMS not in loss:
         return (LossTerm.of(loss, "loss"),)
     terms = loss[TERMS]
     if not isinstance(terms, Mapping) or not terms:
         raise ConfigError(f"loss.{TERMS} must name losses: {{kd: {{...}}, attention_transfer: {{...}}}}")
-    return tuple(LossTerm.of({"name": name, **spec}, f"loss.{TERMS}.{name}") for name, spec in terms.items())
+    return tuple(LossTerm.of({**terms[name], "name": name}, f"loss.{TERMS}.{name}") for name in sorted(terms))
 
 
 def uses_alpha(loss: Spec) -> bool:
     """Whether any loss goes by alpha."""
     return any(term.weight is None for term in terms_of(loss))
+
+
+def uses_temperature(loss: Spec) -> bool:
+    """Whether the config's temperature may be of importance to any."""
+    return any(term.uses_temperature for term in terms_of(loss))
 
 
 def reuses_classifier(loss: Spec) -> bool:
@@ -94,7 +111,10 @@ def needs(loss: Spec) -> frozenset[str]:
 
 
 def hard_weight(loss: Spec) -> float:
-    """What the hard loss counts where nothing goes by alpha. Raises `ConfigError` where something does."""
+    """What the hard loss counts where nothing goes by alpha.
+
+    Raises `ConfigError` where something does and it is given, or where the losses of a sum do not agree.
+    """
     terms = terms_of(loss)
     given = _weight(loss, "hard_weight", "loss")
     by_alpha = next((term.name for term in terms if term.weight is None), None)
@@ -102,7 +122,17 @@ def hard_weight(loss: Spec) -> float:
         raise ConfigError(
             f"loss.hard_weight={given:g}: {by_alpha} goes by alpha, which sets it; use alpha instead"
         )
+    if given is None and by_alpha is None and len({term.hard_weight for term in terms}) > 1:
+        each = ", ".join(f"{term.name} {term.hard_weight:g}" for term in terms)
+        raise ConfigError(f"loss={loss.get('name')}: hard weights differ ({each}); set loss.hard_weight")
     return terms[0].hard_weight if given is None else given
+
+
+def identity_of(loss: Spec) -> dict[str, Any]:
+    """A loss as it goes into an identity: with what it listens to, where that is not a teacher's logits."""
+    needs = str(loss.get("needs", "logits"))
+    terms = {TERMS: {name: identity_of(spec) for name, spec in loss[TERMS].items()}} if TERMS in loss else {}
+    return {**without_labels(loss), **terms, **({"needs": needs} if needs != "logits" else {})}
 
 
 def _bare(spec: Spec) -> dict[str, Any]:
@@ -125,16 +155,17 @@ def _needs(spec: Spec, key: str) -> str:
 
 def _check_within(spec: Spec, key: str) -> None:
     """A loss within a loss is shown what that one makes of logits, and nothing else."""
-    for field, inner in spec.items():
-        if (
-            isinstance(inner, Mapping)
-            and "needs" in inner
-            and (needs := _needs(inner, f"{key}.{field}")) != "logits"
-        ):
+    for field, inner in _within(spec).items():
+        if (needs := _needs(inner, f"{key}.{field}")) != "logits":
             name = inner.get("name", "this loss")
             raise ConfigError(
                 f"{key}.{field}={name}: {name} needs {needs}; choose a loss that needs logits, such as kd"
             )
+
+
+def _within(spec: Spec) -> dict[str, Spec]:
+    """The losses within a loss, by the argument that they are."""
+    return {field: inner for field, inner in spec.items() if isinstance(inner, Mapping) and "needs" in inner}
 
 
 def _weight(spec: Spec, field: str, key: str) -> float | None:
@@ -145,8 +176,13 @@ def _weight(spec: Spec, field: str, key: str) -> float | None:
     return None if value is None else float(value)
 
 
-def _weight_schedule(value: object, key: str) -> Spec | None:
-    if value is None or (isinstance(value, Mapping) and TARGET in value):
+def _weight_schedule(spec: Spec, key: str) -> Spec | None:
+    """Its own, or that of a loss within it."""
+    value = spec.get("weight_schedule")
+    if value is None:
+        within = (_weight_schedule(inner, f"{key}.{field}") for field, inner in _within(spec).items())
+        return next((schedule for schedule in within if schedule is not None), None)
+    if isinstance(value, Mapping) and TARGET in value:
         return value
     example = "{_target_: distill_cli.schedules.Linear, start: 0.0, end: 1.0}"
     raise ConfigError(f"{key}.weight_schedule={value}: must be a schedule, such as {example}, or null")
@@ -159,10 +195,12 @@ def _flag(spec: Spec, field: str, key: str) -> bool:
     return value
 
 
-def _views(value: object, key: str) -> int:
+def _views(spec: Spec, key: str) -> int:
+    """As many as it wants, or a loss within it."""
+    value = spec.get("views", 1)
     if type(value) is not int or not 1 <= value <= 2:
         raise ConfigError(f"{key}.views={value}: must be 1 or 2, views of a sample in a step")
-    return value
+    return max([value, *(_views(inner, f"{key}.{field}") for field, inner in _within(spec).items())])
 
 
 def _layers(value: object, key: str) -> tuple[tuple[str, str], ...] | None:

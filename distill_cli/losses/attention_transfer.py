@@ -27,8 +27,8 @@ class AttentionTransfer:
     """`power` is p: the larger, the more the strongest channel counts."""
 
     def __init__(self, power: float = 2.0) -> None:
-        if power <= 0:
-            raise ValueError(f"power={power:g}: must be above 0")
+        if power < 1:
+            raise ValueError(f"power={power:g}: must be at least 1: below, what is 0 has no gradient")
         self.power = power
 
     def fit(self, student: Outputs, teacher: Outputs, setting: Setting) -> None:

@@ -33,7 +33,7 @@ class SoftmaxRegression(nn.Module):
         """Raises `ConfigError` where the teacher does not end in a linear classifier."""
         classifier, width = setting.classifier, teacher.embedded.shape[1]
         if classifier is None or classifier.weight.shape != (setting.classes, width):
-            raise ConfigError("srrl needs a teacher whose last layer is linear; use loss=simkd, or loss=kd")
+            raise ConfigError("srrl needs a teacher whose last layer is linear; use loss=kd")
         self.connector = Connector(student.embedded.shape[1], width, batch_norm=True)
         self.register_buffer("classifier_weight", classifier.weight.detach().clone(), persistent=False)
 

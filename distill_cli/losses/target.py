@@ -1,7 +1,7 @@
 """The target class set apart from all others, for losses that treat the two differently.
 
 Which class that is: the label; of a sample without one (-1) the teacher's top class, so that soft labels of
-unlabelled samples still teach. Where two samples are mixed it is the first one's label, however small its share.
+unlabelled samples still teach. Where two samples are mixed it is the label of the one with the larger share.
 
 The trap: log(1 - p) of a sure teacher is log 0. Here it never comes up, because the target is measured against the
 log-sum-exp of the others and not against 1.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Protocol
 
 import torch
@@ -81,8 +82,8 @@ class CrossEntropy:
 class Distillation:
     """`(1 - alpha) · hard + alpha · soft`, with alpha and the temperature where they stand at the moment.
 
-    Terms with a weight of their own are added to that; where there are no others, the hard loss counts
-    `hard_weight` and alpha is not used.
+    What a term leaves of alpha by its schedule, the hard loss keeps. Terms with a weight of their own are added
+    to that; where there are no others, the hard loss counts `hard_weight` and alpha is not used.
     """
 
     hard: CrossEntropy
@@ -139,9 +140,9 @@ class Distillation:
         return self.learned(student, teacher, self.temperature.strength(progress))  # type: ignore[no-any-return]
 
     def _sum(self, hard: Tensor, losses: list[Tensor], progress: Progress) -> Tensor:
-        by_alpha = any(term.weight is None for term in self.terms)
+        by_alpha = [term.weighs(progress) for term in self.terms if term.weight is None]
         alpha = self.alpha(progress)
-        total = hard * (1 - alpha if by_alpha else self.hard_weight)
+        total = hard * (1 - alpha * fmean(by_alpha) if by_alpha else self.hard_weight)
         for term, loss in zip(self.terms, losses, strict=True):
             share = alpha if term.weight is None else 1.0
             total = total + share * term.weighs(progress) * loss.to(hard.dtype)

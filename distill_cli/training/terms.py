@@ -51,7 +51,7 @@ class Term:
     ) -> Tensor:
         """The loss, without its weight."""
         teacher = teacher if self.previous is None else self.previous(inputs)
-        if len(self.features) < len(student.features):
+        if self.features != tuple(range(len(student.features))):
             student, teacher = self._own(student), self._own(teacher)
         return self.loss(student, teacher, labels, temperature)
 

@@ -302,7 +302,7 @@ def test_its_yaml_makes_it(name):
     ("loss", "wrong"),
     [
         (FitNets, {"hints": "last"}),
-        (AttentionTransfer, {"power": 0}),
+        (AttentionTransfer, {"power": 0.5}),
         (VariationalInformation, {"variance": 0}),
     ],
 )

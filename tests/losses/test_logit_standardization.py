@@ -5,10 +5,15 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from every_logit_loss import labels
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 from reference import logits, value_and_gradient
 
+from distill_cli.config.loss_terms import LossTerm, terms_of
+from distill_cli.config.overrides import as_hydra
 from distill_cli.config.targets import instantiate_nested
 from distill_cli.errors import ConfigError
+from distill_cli.hydra_app.composition import config_loader, user_config
 from distill_cli.losses.dkd import DecoupledDistillation
 from distill_cli.losses.kd import KnowledgeDistillation
 from distill_cli.losses.lskd import LogitStandardization
@@ -87,3 +92,29 @@ def test_what_is_no_loss_between_logits_is_refused_in_one_line(of, monkeypatch):
     with pytest.raises(ConfigError, match="of must be a loss between logits") as error:
         instantiate_nested({"_target_": "distill_cli.losses.lskd.LogitStandardization", "of": of})
     assert "\n" not in str(error.value)
+
+
+def composed(*words) -> LossTerm:
+    with user_config(None), config_loader() as loader:
+        config = loader.load_configuration("config", [as_hydra(word) for word in words], RunMode.RUN)
+    (term,) = terms_of(OmegaConf.to_container(config.loss, resolve=True))
+    return term
+
+
+def test_views_and_warm_up_are_those_of_the_loss_within_unless_set():
+    assert (composed("loss=lskd").views, composed("loss=lskd").weight_schedule) == (1, None)
+    assert composed("loss=lskd", "loss.of=mlkd").views == 2
+    assert composed("loss=lskd", "loss.of=mlkd", "loss.of.views=1").views == 1
+    around_dkd = composed("loss=lskd", "loss.of=dkd")
+    assert around_dkd.weight_schedule == composed("loss=dkd").weight_schedule
+    assert (around_dkd.weight, around_dkd.hard_weight) == (9.0, 0.1)
+    constant = "{_target_:distill_cli.schedules.Constant,start:1.0}"
+    own = composed("loss=lskd", "loss.of=dkd", f"+loss.weight_schedule={constant}")
+    assert own.weight_schedule["_target_"].endswith("Constant")
+
+
+def test_what_is_wrong_in_the_loss_within_is_named_by_its_place():
+    with pytest.raises(ConfigError, match=r"^loss\.of\.views=3: must be 1 or 2"):
+        composed("loss=lskd", "loss.of=mlkd", "loss.of.views=3")
+    with pytest.raises(ConfigError, match=r"^loss\.of\.weight_schedule=linear: must be a schedule"):
+        composed("loss=lskd", "loss.of=dkd", "loss.of.weight_schedule=linear")

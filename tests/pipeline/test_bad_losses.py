@@ -52,6 +52,7 @@ REFUSED = {
     "loss=dkd loss.weight_schedule=linear": "must be a schedule, such as {_target_: ",
     "loss=dkd loss.weight_schedule.end=-1": "weight_schedule goes down to -1",
     f"loss=[kd,dkd] loss.terms.kd.weight_schedule={LINEAR}": "loss=kd: its weight_schedule goes down to -",
+    "loss=kd +loss.weight_schedule={_target_:distill_cli.schedules.Constant,start:2}": "1 is the most for a loss",
     "loss=mlkd loss.views=3": "loss.views=3: must be 1 or 2",
     "loss=ofd loss.preactivation=maybe": "must be true or false",
     # losses in losses

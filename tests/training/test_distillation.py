@@ -129,3 +129,46 @@ def test_an_online_teacher_has_threads_of_its_own_beside_a_small_student():
         source(batch())
         assert torch.get_num_threads() == 1
     assert used == [2]
+
+
+def first_features(student, teacher, labels, temperature):
+    """The value of each of the features that it is shown, as the digits of a number."""
+    return sum(feature.mean() * 10**place for place, feature in enumerate(student.features))
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"), [((0, 1), 21), ((1, 0), 12), ((0, 0), 11), ((1, 1), 22), ((1,), 2), ((0, 0, 1), 211)]
+)
+def test_a_term_sees_its_own_layers_in_its_own_order(own, seen):
+    features = (torch.full((4, 2), 1.0), torch.full((4, 3), 2.0))
+    student = Outputs(student_logits(), features=features)
+    teacher = Outputs(teacher_logits(), features=features)
+    term = Term("features", first_features, features=own)
+    assert term(student, teacher, batch().labels, 1.0, batch().inputs).item() == seen
+
+
+def total(*terms, alpha=0.8) -> float:
+    teacher = lambda asked: Outputs(teacher_logits())  # noqa: E731
+    distillation = Distillation(CrossEntropy(), terms, teacher, Constant(2.0), Constant(alpha))
+    loss, _ = distillation(Outputs(student_logits()), batch(), Progress(5, 10, 5))
+    return loss.item()
+
+
+KD = KnowledgeDistillation()
+
+
+def test_what_a_schedule_takes_from_alpha_goes_to_the_hard_loss_alone_and_beside_other_terms():
+    quarter = Term("kd", KD, schedule=Constant(0.25))
+    unheard = Term("unheard", KD, weight=0.0)
+    assert total(quarter) == pytest.approx(total(Term("kd", KD), alpha=0.2), rel=1e-6)
+    assert total(quarter, unheard) == pytest.approx(total(quarter), rel=1e-6)
+    silent = Term("kd", KD, schedule=Constant(0.0))
+    assert total(silent, unheard) == pytest.approx(total(silent), rel=1e-6)
+
+
+def test_beside_each_other_terms_by_alpha_leave_the_hard_loss_what_they_leave_on_average():
+    hard = F.cross_entropy(student_logits(), batch().labels).item()
+    soft = KD(Outputs(student_logits()), Outputs(teacher_logits()), batch().labels, 2.0).item()
+    found = total(Term("whole", KD), Term("half", KD, schedule=Constant(0.5)))
+    assert found == pytest.approx((1 - 0.8 * 0.75) * hard + 0.8 * 1.5 * soft, rel=1e-6)
+    assert total(Term("one", KD), Term("other", KD)) == pytest.approx(0.2 * hard + 1.6 * soft, rel=1e-6)

@@ -28,6 +28,11 @@ def try_out(
         raise ConfigError(
             f"loss={term.name}: its weight_schedule goes down to {min(weights):g}; 0 is the least"
         )
+    if term.weight is None and max(weights) > 1:
+        raise ConfigError(
+            f"loss={term.name}: its weight_schedule goes up to {max(weights):g}; 1 is the most for a loss that "
+            "goes by alpha; give it a weight of its own"
+        )
     with torch.enable_grad(), blamed(term.name, term.loss):
         value: object = term(_with_gradient(student), teacher, labels, at, inputs)
     if not isinstance(value, Tensor) or value.ndim > 0:
