@@ -138,14 +138,19 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 def verified(directory: Path, name: str) -> Path:
     """The path of an artefact's file, after its sha256 has been checked. Raises `ArtifactError`."""
-    entry = read_manifest(directory)["files"].get(name)
-    path = directory / name
-    if entry is None:
-        raise ArtifactError(f"{directory} has no {name}")
-    _check_size(path, entry["bytes"])
-    if sha256_of(path) != entry["sha256"]:
+    digest, path = recorded_digest(directory, name), directory / name
+    if sha256_of(path) != digest:
         raise ArtifactError(f"{path} is corrupt: its sha256 differs; remove {directory} and run again")
     return path
+
+
+def recorded_digest(directory: Path, name: str) -> str:
+    """The sha256 that an artefact's file should have, after its size has been checked. Raises `ArtifactError`."""
+    entry = read_manifest(directory)["files"].get(name)
+    if entry is None:
+        raise ArtifactError(f"{directory} has no {name}")
+    _check_size(directory / name, entry["bytes"])
+    return str(entry["sha256"])
 
 
 def _check_size(path: Path, size: int) -> None:

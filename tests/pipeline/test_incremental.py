@@ -183,13 +183,13 @@ def rewrite_classes(directory, classes) -> None:
 @pytest.mark.parametrize(
     ("words", "data", "message"),
     [
-        (("student.init=nowhere",), "new", r"student\.init=nowhere: holds no model\.safetensors"),
+        (("student.init=nowhere",), "new", r"student\.init=nowhere is not there; put it back, or"),
         (
             ("data.mean=[0.4]",),
             "new",
             r"normalised in another way; set data\.mean=\[0\.3\] data\.std=\[0\.37\]",
         ),
-        ((), "other", "knows none of the classes 8, 9: its own are 0, 1, 2, 3, 4, …"),
+        ((), "other", "knows none of the classes 8, 9: its own are 0, 1, 2, 3, 4 and 3 more"),
         (("loss=simkd",), "new", "gives the student its teacher's classifier, student.init another"),
         (
             ("loss=lwf", "student.init=null"),
@@ -231,7 +231,7 @@ def test_damaged_weights_are_not_gone_on_from(made, tmp_path):
     content[-1] ^= 1
     (damaged / "model.safetensors").write_bytes(content)
     with pytest.raises(ArtifactError, match="is corrupt"):
-        grown((made[0], damaged))
+        distill_stage.run(grown((made[0], damaged), "alpha=0"))
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +265,30 @@ def test_a_teacher_of_old_classes_alone_is_refused_with_what_it_lacks(made, teac
     ) as stopped:
         train_teacher.run(of(made[0], "new", f"teacher.checkpoint={teacher}"))
     assert stopped.value.exit_code == 4
+
+
+@pytest.mark.parametrize("word", ["data.mean=[0.4]", "data.std=[0.4]"])
+def test_a_teacher_that_saw_pictures_normalised_otherwise_is_refused_with_what_to_type(made, teacher, word):
+    with pytest.raises(
+        ConfigError,
+        match=r"^teacher\.checkpoint=.* in another way; set data\.mean=\[0\.3\] data\.std=\[0\.37\]$",
+    ):
+        of(made[0], "old", f"teacher.checkpoint={teacher}", word)
+
+
+def test_damaged_weights_are_not_brought_in(tmp_path, made, teacher):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(teacher.parent, damaged)
+    content = bytearray(teacher.read_bytes())
+    content[-1] ^= 1
+    (damaged / teacher.name).write_bytes(content)
+    session = new_session(
+        tmp_path, *BASE, f"data.file={made[0] / 'old'}.npz", f"teacher.checkpoint={damaged / teacher.name}"
+    )
+    with pytest.raises(ArtifactError, match="is corrupt"):
+        rehearse(session.plan)
+    with pytest.raises(ArtifactError, match="is corrupt"):
+        train_teacher.run(session)
 
 
 def test_new_pictures_in_a_folder_of_their_own_leave_the_old_soft_labels_alone(tmp_path):

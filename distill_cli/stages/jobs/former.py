@@ -82,7 +82,7 @@ def going_on(plan: Plan) -> str:
     known = len([column for column in columns if column is not None])
     gone = [name for name, column in zip(former.knows(classes), columns, strict=True) if column is None]
     lost = f"; it forgets {', '.join(gone[:5])}{', …' if gone[5:] else ''}, which are gone" if gone else ""
-    return f"goes on from {former.name}, which knows {known} of the {len(classes)} classes{lost}"
+    return f"goes on from {former.weights.name}, which knows {known} of the {len(classes)} classes{lost}"
 
 
 def _former_network(plan: Plan) -> nn.Module:
@@ -96,5 +96,5 @@ def _former_network(plan: Plan) -> nn.Module:
         seed=0,
         pretrained=False,
     )
-    load_weights(model, former.weights, HAS_NO_NAMES)
+    load_weights(model, former.weights.verified(), HAS_NO_NAMES)
     return model

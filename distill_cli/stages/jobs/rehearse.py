@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch.nn import Module
@@ -48,11 +47,11 @@ def rehearse(plan: Plan) -> None:
 def rehearse_teachers(plan: Plan) -> int:
     """The parameters of all of them together. Raises `ArtifactError` for a checkpoint that fits none."""
     parameters = 0
-    for recipe in (member.config.teacher for member in plan.members):
-        model = _rehearsed(plan, recipe)
+    for member in plan.members:
+        model = _rehearsed(plan, member.config.teacher)
         parameters += count_parameters(model)
-        if recipe.checkpoint is not None:
-            load_weights(model, Path(recipe.checkpoint))
+        if member.checkpoint is not None:
+            load_weights(model, member.checkpoint.verified())
     return parameters
 
 

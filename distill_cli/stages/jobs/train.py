@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -83,9 +82,10 @@ def _tell_of_views(plan: Plan) -> None:
 
 def import_teacher(plan: Plan) -> Built:
     """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
-    config = plan.config.teacher
+    config, checkpoint = plan.config.teacher, plan.checkpoint
+    assert checkpoint is not None
     model = new_model(plan, config.model, config.seed, pretrained=False)
-    load_weights(model, Path(str(config.checkpoint)), "; a teacher must know them all")
+    load_weights(model, checkpoint.verified(), "; a teacher must know them all")
     runtime = runtime_for(plan, model, plan.config.evaluate.batch_size)
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
 
