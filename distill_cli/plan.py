@@ -17,13 +17,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from distill_cli.artifacts.given_weights import GivenWeights
-from distill_cli.artifacts.store import Place
+from distill_cli.artifacts.classes import refuse_other_classes
+from distill_cli.artifacts.files import sha256_of
+from distill_cli.artifacts.store import WEIGHTS, Place
 from distill_cli.config.environment import refuse_secrets
 from distill_cli.config.lineage import links_of
-from distill_cli.config.loss_terms import uses_alpha
+from distill_cli.config.loss_terms import identity_of
 from distill_cli.config.schema import Config, Training, require
-from distill_cli.config.targets import LABELS
+from distill_cli.config.targets import without_labels
 from distill_cli.data.open import fingerprint, open_data
 from distill_cli.data.splits import DataSet
 from distill_cli.errors import ConfigError
@@ -68,11 +69,11 @@ class Plan(Teaching):
 
     @classmethod
     def _chained(cls, config: Config, data: DataSet) -> Plan:
-        plan = cls(config, data)
+        plan = cls(config, data).settled()
         if not plan.distils:
             return plan
         taught_by: Plan | None = None
-        for link in links_of(config):
+        for link in links_of(plan.config):
             taught_by = plan = cls(link, data, taught_by)
         require(
             plan.is_taught or len(plan.links) == 1,
@@ -101,11 +102,11 @@ class Plan(Teaching):
             return self.taught_by.student
         if len(self.members) > 1:
             return self._place("teachers", self._teacher_label, self._ensemble)
-        member = self.members[0]
-        if member.checkpoint is not None:
-            identity = self._imported_teacher(member.checkpoint)
+        config = self.members[0].config.teacher
+        if config.checkpoint is not None:
+            identity = self._imported_teacher(Path(config.checkpoint))
         else:
-            identity = self._trained("teacher", member.config.teacher, self.teacher_views)
+            identity = self._trained("teacher", config, self.teacher_views)
         return self._place("teachers", self._teacher_label, identity)
 
     @cached_property
@@ -125,8 +126,8 @@ class Plan(Teaching):
             "stage": "soft_labels",
             "format": FORMATS["soft_labels"],
             "teacher": self.teacher.key,
-            "views": _without(views, "count"),
-            "encoding": _without(self.config.soft_labels, *NOT_IN_THE_ROWS),
+            "views": without_labels(views, "count"),
+            "encoding": without_labels(self.config.soft_labels, *NOT_IN_THE_ROWS),
             "data": {"name": self.data.name, "classes": list(self.data.classes), **self.preprocessing},
             "precision": self.config.precision,
         }
@@ -146,8 +147,8 @@ class Plan(Teaching):
         if not self.distils:
             return self.baseline
         config = self.config
-        temperature = f"-t{config.temperature:g}" if "logits" in self.needs else ""
-        alpha = f"-a{config.alpha:g}" if uses_alpha(config.loss) else ""
+        temperature = f"-t{config.temperature:g}" if self.uses_temperature else ""
+        alpha = f"-a{config.alpha:g}" if self.uses_alpha else ""
         label = (
             f"{config.student.model.get('name', 'student')}-{self.data.name}-{config.loss.get('name', 'loss')}"
             f"{temperature}{alpha}-s{config.student.seed}"
@@ -184,6 +185,7 @@ class Plan(Teaching):
             "data": self._data_identity,
             "settings": asdict(self.config.evaluate),
             "precision": self.config.precision,
+            **({"chain": [link.role for link in self.links]} if self.taught_by else {}),
         }
         return self._place("evaluations", self.student.label, identity)
 
@@ -196,20 +198,20 @@ class Plan(Teaching):
 
     @cached_property
     def _distillation(self) -> dict[str, Any]:
-        config, of_alpha = self.config, uses_alpha(self.config.loss)
+        config = self.config
         return {
             **self._source,
-            "loss": _without(config.loss),
-            "temperature": config.temperature_schedule,
-            **({"alpha": config.alpha_schedule} if of_alpha else {}),
-            **({"filter": _without(config.teacher_filter)} if config.teacher_filter else {}),
+            "loss": identity_of(config.loss),
+            **({"temperature": config.temperature_schedule} if self.uses_temperature else {}),
+            **({"alpha": config.alpha_schedule} if self.uses_alpha else {}),
+            **({"filter": without_labels(config.teacher_filter)} if config.teacher_filter else {}),
         }
 
     @cached_property
     def _source(self) -> dict[str, Any]:
         """Whom the student learns from."""
         if self.peers:
-            return {"source": "peers", "peers": [_without(model) for model in self.peers]}
+            return {"source": "peers", "peers": [without_labels(model) for model in self.peers]}
         if not self.is_taught:
             return {"source": "none"}
         if self.teacher_is_online:
@@ -240,21 +242,23 @@ class Plan(Teaching):
             "stage": stage,
             "format": FORMATS[stage],
             "data": self._data_identity,
-            "model": _without(training.model),
+            "model": without_labels(training.model),
             "recipe": {name: value for name, value in recipe.items() if name not in OUTSIDE_THE_RECIPE},
-            "views": _without(views),
+            "views": without_labels(views),
             "seed": training.seed,
             "precision": self.config.precision,
         }
 
-    def _imported_teacher(self, checkpoint: GivenWeights) -> dict[str, Any]:
-        checkpoint.refuse_other_classes(self.data.classes)
-        checkpoint.refuse_other_pictures(self.preprocessing)
+    def _imported_teacher(self, checkpoint: Path) -> dict[str, Any]:
+        if not checkpoint.is_file():
+            what = f"is a directory; name a file: {checkpoint / WEIGHTS}" if checkpoint.is_dir() else ""
+            raise ConfigError(f"teacher.checkpoint={checkpoint}: {what or 'there is no such file'}")
+        refuse_other_classes(checkpoint, self.data.classes, "teacher.checkpoint")
         return {
             "stage": "teacher",
             "format": FORMATS["teacher"],
-            "checkpoint": checkpoint.sha256,
-            "model": _without(self.config.teacher.model),
+            "checkpoint": sha256_of(checkpoint),
+            "model": without_labels(self.config.teacher.model),
             "classes": list(self.data.classes),
             **self.preprocessing,
         }
@@ -282,15 +286,6 @@ def _environment_recorded() -> Iterator[set[str]]:
         yield read
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-
-
-def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """A spec as it goes into an identity: without names for people, here and in what it nests."""
-    return {
-        key: _without(value) if isinstance(value, Mapping) else value
-        for key, value in spec.items()
-        if key not in (*names, *LABELS)
-    }
 
 
 def _left_out(skipped: list[str]) -> str:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from distill_cli.artifacts.former import FormerStudent
-from distill_cli.artifacts.given_weights import GivenWeights
-from distill_cli.artifacts.store import WEIGHTS
 from distill_cli.config.lineage import link_name, members_of, peers_of, weights_of
 from distill_cli.config.loss_terms import (
     OF_TEACHER,
@@ -21,13 +18,16 @@ from distill_cli.config.loss_terms import (
     needs,
     reuses_classifier,
     terms_of,
+    uses_alpha,
+    uses_temperature,
 )
 from distill_cli.config.schema import Config, Spec, require
 from distill_cli.config.targets import instantiate
 from distill_cli.data.splits import DataSet
 from distill_cli.errors import ConfigError
-from distill_cli.schedules import values_of
+from distill_cli.schedules import Learned, values_of
 
+AT_ONE = {"_target_": "distill_cli.schedules.Constant", "start": 1.0}
 TOP_K = "distill_cli.soft_labels.encodings.top_k.TopK"
 
 
@@ -42,6 +42,20 @@ class Teaching:
     config: Config
     data: DataSet
     taught_by: Self | None = None  # whose student is the teacher here
+
+    def settled(self) -> Self:
+        """With a temperature of 1 where no loss uses it, so that nothing can come to depend on what was typed.
+
+        Raises `ConfigError` for one that would be learned.
+        """
+        if self.uses_temperature:
+            return self
+        schedule = instantiate(self.config.temperature_schedule)
+        if self.distils and isinstance(schedule, Learned):
+            name = "learned_per_sample" if schedule.per_sample else "learned"
+            rule = f"loss={self.config.loss.get('name')} does not use the temperature; leave it out"
+            require(False, "temperature_schedule", name, rule)
+        return replace(self, config=replace(self.config, temperature=1.0, temperature_schedule=AT_ONE))
 
     def check(self) -> None:
         """Find what cannot work before anything is made. Raises `ConfigError`."""
@@ -108,19 +122,6 @@ class Teaching:
         return None if init is None else FormerStudent.at(init)
 
     @cached_property
-    def checkpoint(self) -> GivenWeights | None:
-        """What the one teacher of this plan is brought in from. Raises `ConfigError` where it is no file."""
-        typed = self.config.teacher.checkpoint
-        if typed is None:
-            return None
-        path, what = Path(typed), f"teacher.checkpoint={typed}"
-        if path.is_dir():
-            raise ConfigError(f"{what} is a directory; name a file: {path / WEIGHTS}")
-        if not path.is_file():
-            raise ConfigError(f"{what}: there is no such file")
-        return GivenWeights.at(path, what)
-
-    @cached_property
     def teacher_model(self) -> Spec:
         """The teacher's architecture."""
         return self.config.teacher.model if self.taught_by is None else self.taught_by.config.student.model
@@ -146,6 +147,16 @@ class Teaching:
     def needs(self) -> frozenset[str]:
         """What the losses need beside the student's logits."""
         return needs(self.config.loss)
+
+    @cached_property
+    def uses_alpha(self) -> bool:
+        """Whether a loss goes by it."""
+        return self.distils and uses_alpha(self.config.loss)
+
+    @cached_property
+    def uses_temperature(self) -> bool:
+        """Whether it may be of importance to a loss."""
+        return self.distils and uses_temperature(self.config.loss)
 
     @cached_property
     def wants_embedding(self) -> bool:

@@ -28,7 +28,6 @@ from distill_cli.comparison.names import (
     word_of,
 )
 from distill_cli.comparison.students import STUDENTS, TEACHERS, Student
-from distill_cli.config.loss_terms import TERMS
 
 NO_TEACHER = ("none", "peers")  # sources of what a student learns
 
@@ -73,7 +72,6 @@ def facts_of(student: Student, descent: Descent) -> Facts:
         **teachers,
         **gone,
         **passed_on,
-        **_loss(student, found),
         "student": _model(student),
     }
 
@@ -92,16 +90,6 @@ def _passed_on(student: Student, descent: Descent) -> Facts:
         "assistant": assistants.get("", Fact(NONE)),
         "generations": Fact(1 + len(generations)),
     }
-
-
-def _loss(student: Student, found: Facts) -> Facts:
-    """A sum in the order in which its losses were named, which an identity has not, and the artefact's name has."""
-    loss = found["loss"].value if "loss" in found else None
-    if not isinstance(loss, Thing) or TERMS not in loss.spec:
-        return {}
-    words = student.name.split("-")
-    named = (word for word in words if sorted(word.split("+")) == sorted(loss.spec[TERMS]))
-    return {"loss": Fact(Thing(next(named, loss.word), loss.spec))}
 
 
 def _together(each: Sequence[Facts]) -> dict[str, Fact]:

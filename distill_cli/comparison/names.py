@@ -104,7 +104,7 @@ def word_of(spec: Mapping[str, Any]) -> str:
     """What a user types to choose a spec: `shift`, `kd+dist`, `cosine`. A loss is called after its module."""
     target = str(spec.get("_target_", ""))
     if not target:
-        return "+".join(spec.get(TERMS, {})) or NONE
+        return "+".join(sorted(spec.get(TERMS, {}))) or NONE
     if target in NAMED_BY:
         return str(spec.get(NAMED_BY[target]))
     module, _, name = target.rpartition(".")

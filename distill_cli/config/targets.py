@@ -20,6 +20,15 @@ TARGET = "_target_"
 LABELS = ("name", "about", "needs", "paper")  # keys of a spec that are about it, and never passed on
 
 
+def without_labels(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A spec as it goes into an identity: without names for people, here and in what it nests."""
+    return {
+        key: without_labels(value) if isinstance(value, Mapping) else value
+        for key, value in spec.items()
+        if key not in (*names, *LABELS)
+    }
+
+
 def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:
     """Call the target of `spec` with its arguments and with `given`.
 

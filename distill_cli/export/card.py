@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest, verified
-from distill_cli.config.loss_terms import uses_alpha
 from distill_cli.config.overrides import section_of
 from distill_cli.config.targets import TARGET
 from distill_cli.plan import Plan
@@ -84,13 +83,14 @@ def _cell(value: Any, form: str) -> str:
 def _distilled(plan: Plan) -> dict[str, str]:
     """What it learned from beside the labels."""
     config = plan.config
+    temperature = _scheduled(config.temperature, config.temperature_schedule)
     alpha = f"{_scheduled(config.alpha, config.alpha_schedule)}: the weight of the soft loss"
     return {
         **(_teachers(plan) if plan.is_taught else {}),
         **({"peers": " and ".join(map(_named, plan.peers))} if plan.peers else {}),
         "loss": _named(config.loss),
-        "temperature": _scheduled(config.temperature, config.temperature_schedule),
-        **({"alpha": alpha} if uses_alpha(config.loss) else {}),
+        **({"temperature": temperature} if plan.uses_temperature else {}),
+        **({"alpha": alpha} if plan.uses_alpha else {}),
     }
 
 

@@ -29,6 +29,8 @@ OF_A_TERM: dict[str, Any] = {"weight": None, "weight_schedule": None}  # what a 
 def combined(override: str) -> str:
     """The override with each list of options as one option, which is made known to Hydra.
 
+    A sum of losses is the same in any order, so its name is.
+
     Raises `ConfigError` for a list that is none, and for several students.
     """
     key, equals, typed = override.partition("=")
@@ -44,6 +46,9 @@ def combined(override: str) -> str:
         if as_typed(key) == "student":
             several = name.replace(JOIN, ",")
             raise ConfigError(f"student=[{several}]: must be one model; for each, with -m: student={several}")
+    if group == "loss":
+        value = SUM.sub(lambda found: JOIN.join(sorted(found[0].split(JOIN))), value)
+    for name in SUM.findall(value):
         _offer(group, name)
     return f"{key}={value}"
 

@@ -44,6 +44,7 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
 FOLLOWING = (  # these are there or not with one teacher or several, and with one loss or another
     "student.distillation.average",
     "student.distillation.weights",
+    "student.distillation.temperature",
     "student.distillation.alpha",
 )
 SHARED_VIEWS = {"teacher.views": "views", "teacher.views.seed": "teacher.seed"}  # with teacher.views=null
@@ -194,7 +195,7 @@ def _telling(found: list[Entry]) -> list[Entry]:
         return [entry for entry in found if entry[0].startswith("student.distillation.alpha")] or [source]
     if source and None in by_path.get("student.views.count", ())[1:]:
         found.remove(source)
-    return [entry for entry in found if not (entry[0].startswith(FOLLOWING) and None in entry[1:])]
+    return [entry for entry in found if not (entry[0] in FOLLOWING and None in entry[1:])]
 
 
 def _difference(name: str, here: Any, there: Any) -> str:

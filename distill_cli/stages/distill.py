@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from distill_cli.config.loss_terms import hard_weight, terms_of, uses_alpha
+from distill_cli.config.loss_terms import hard_weight, terms_of
+from distill_cli.config.schema import Spec
 from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
@@ -40,11 +41,11 @@ def run(session: Session) -> StageResult:
 
     def build(on_epoch: OnEpoch) -> Built:
         _check_inputs(session)
-        _say_that_alpha_is_not_used(session)
         from distill_cli.stages.jobs.train import train_student
 
         return train_student(plan, on_epoch)
 
+    _say_what_is_not_used(session)
     inputs = student_inputs(plan)
     result = ensure_tracked(session, "student", plan.student, inputs, build, session.recipe("run"))
     say(summary(plan.role, result))
@@ -84,20 +85,30 @@ def _check_inputs(session: Session) -> None:
             _check_teacher(replace(session, plan=member))
 
 
-def _say_that_alpha_is_not_used(session: Session) -> None:
-    """Once a command, to a user who set it, where the loss weighs by itself."""
-    loss = session.plan.config.loss
-    keys = [word.partition("=")[0] for word in session.words]
-    typed = next((key for key in keys if key.partition(".")[0] in ("alpha", "alpha_schedule")), None)
-    if typed is None or uses_alpha(loss) or session.plan.taught_by is not None:
+def _say_what_is_not_used(session: Session) -> None:
+    """Once a command, to a user who set it, where the loss does without alpha or temperature."""
+    plan = session.plan
+    if plan.taught_by is not None:
         return
+    name = plan.config.loss.get("name")
+    if not plan.uses_alpha and (typed := _typed(session, "alpha")):
+        say(f"{typed} is not used: loss={name} weighs {_weights(plan.config.loss)}")
+    if not plan.uses_temperature and (typed := _typed(session, "temperature")):
+        own = [f"{term.key}.temperature" for term in terms_of(plan.config.loss) if term.has_own_temperature]
+        say(f"{typed} is not used: loss={name} has {', '.join(own) or 'no temperature'}")
+
+
+def _typed(session: Session, name: str) -> str | None:
+    """The first override of it or of its schedule."""
+    keys = (word.partition("=")[0] for word in session.words)
+    return next((key for key in keys if key.partition(".")[0] in (name, f"{name}_schedule")), None)
+
+
+def _weights(loss: Spec) -> str:
     terms = terms_of(loss)
     soft = " + ".join(f"{term.weight:g}" for term in terms)
     key = "loss.weight" if len(terms) == 1 else "loss.terms.NAME.weight"
-    say(
-        f"{typed} is not used: loss={loss.get('name')} weighs hard {hard_weight(loss):g} : soft {soft} by itself "
-        f"(loss.hard_weight, {key})"
-    )
+    return f"hard {hard_weight(loss):g} : soft {soft} by itself (loss.hard_weight, {key})"
 
 
 def _check_teacher(session: Session) -> None:

@@ -77,7 +77,7 @@ def suggest_sweep(session: Session) -> None:
     plan = session.plan
     if plan.distils:  # every temperature has assistants and generations of its own
         verb = "distill" if plan.taught_by is None else "run"
-        session.suggest(verb, "-m", "temperature=1,2,4,8" if "logits" in plan.needs else "seed=0,1,2")
+        session.suggest(verb, "-m", "temperature=1,2,4,8" if plan.uses_temperature else "seed=0,1,2")
     else:
         session.suggest("run", "alpha=0.9")
 

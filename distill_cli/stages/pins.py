@@ -24,7 +24,10 @@ from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
 from distill_cli.soft_labels.label_set import LabelSet
 
-OF_OTHERS = ("stage", "data", "teacher", "student", "baseline", "teacher_logits")  # said elsewhere in a lock
+OF_OTHERS = (  # said elsewhere in a lock
+    *("stage", "data", "teacher", "student", "baseline"),
+    *("teacher_logits", "chain"),
+)
 OF_THE_DATA = ("classes", "mean", "std", "image_shape")  # in the identity of an imported teacher
 IN_ORDER = ("teacher", "soft_labels", "student")  # of the work: roles whose inputs are compared
 

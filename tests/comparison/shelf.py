@@ -71,7 +71,6 @@ class Shelf:
         model: str = "mlp_24",
         command: str | None = "",
         more: Mapping[str, object] = MappingProxyType({}),
-        loss: str = "kd",
         **changes,
     ) -> Place:
         """A baseline where there are no `labels`. `changes` replace parts of the identity, `more` of `taught`."""
@@ -96,7 +95,7 @@ class Shelf:
             "distillation": taught,
             **changes,
         }
-        label = f"{model}-{self.data}-{f'{loss}-t{temperature:g}-a{alpha:g}' if taught else 'alone'}-s{seed}"
+        label = f"{model}-{self.data}-{f'kd-t{temperature:g}-a{alpha:g}' if taught else 'alone'}-s{seed}"
         place = Place(self.root, "students", label, identity)
         return self._published(place, model, top1, parameters, words if command == "" else command)
 

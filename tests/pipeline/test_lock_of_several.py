@@ -109,7 +109,7 @@ def test_nothing_has_changed_where_nothing_was(typed, name, words):
         (("assistant=cnn_tiny",), "assistant is cnn_tiny, locked null"),
         (("generations=2",), "generations is 2, locked 1"),
         (("peers=mlp",), "peers is mlp, locked null"),
-        (("loss=[kd,dist]",), "loss is kd+dist, locked kd"),
+        (("loss=[kd,dist]",), "loss is dist+kd, locked kd"),
         (("loss=tf_kd",), "loss is tf_kd, locked kd"),
         (("loss=dkd",), "loss is dkd, locked kd"),
         (("alpha=0",), "alpha is 0.0, locked 0.9"),

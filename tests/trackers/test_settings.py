@@ -54,7 +54,7 @@ def test_lists_are_shown_by_the_name_that_they_have_together():
         "teacher_filter": "drop",
         "assistant": "cnn_tiny",
         "generations": 2,
-        "loss": "kd+dist",
+        "loss": "dist+kd",
         "loss.terms.kd.weight": 2,
     }
     assert typed.items() <= shown.items()

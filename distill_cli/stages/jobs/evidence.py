@@ -122,7 +122,8 @@ def _fall(plan: Plan) -> float | None:
     a doubling of the time brought there tells what another one would.
     """
     of_weights = [term.weight_schedule for term in terms_of(plan.config.loss) if term.weight_schedule]
-    schedules = (plan.config.alpha_schedule, plan.config.temperature_schedule, *of_weights)
+    of_alpha = [plan.config.alpha_schedule] if plan.uses_alpha else []
+    schedules = (*of_alpha, plan.config.temperature_schedule, *of_weights)
     losses = [record["loss"] for record in read_json(verified(plan.student.directory, HISTORY))]
     if len(losses) < 2 or any(moves(schedule) for schedule in schedules):
         return None

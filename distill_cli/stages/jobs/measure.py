@@ -15,7 +15,6 @@ from torch import nn
 
 from distill_cli.artifacts.files import read_json, write_bytes, write_json
 from distill_cli.artifacts.store import Place, read_manifest, verified
-from distill_cli.config.loss_terms import uses_alpha
 from distill_cli.config.targets import instantiate
 from distill_cli.evaluation.diagnosis import diagnose
 from distill_cli.evaluation.disagreements import shown
@@ -227,14 +226,15 @@ def _history(place: Place) -> list[dict[str, float]]:
 def _settings(plan: Plan, place: Place, runtime: Runtime) -> dict[str, str]:
     config, machine = plan.config, runtime.describe()
     learned = isinstance(instantiate(config.temperature_schedule), Learned)
+    temperature = f"{config.temperature:g}{', learned from there' if learned else ''}"
     cached = (
         f"from its soft labels, {config.soft_labels['dtype']}" if place.identity["teacher_logits"] else ""
     )
     return {
         "data": plan.test_part,
         "loss": str(config.loss.get("name", "")) if plan.distils else "hard labels alone",
-        "temperature": f"{config.temperature:g}{', learned from there' if learned else ''}",
-        "alpha": f"{config.alpha:g}{'' if uses_alpha(config.loss) else ', not used by this loss'}",
+        "temperature": temperature if plan.uses_temperature else "not used",
+        "alpha": f"{config.alpha:g}" if plan.uses_alpha else "not used",
         "seed": str(config.student.seed),
         "epoch": f"last of {config.student.epochs}",
         "teacher's test logits": cached or "computed here",

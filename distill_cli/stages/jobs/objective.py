@@ -6,8 +6,11 @@ what shapes they have, so that whatever does not go together is refused before a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +34,6 @@ from distill_cli.training.terms import ALWAYS, SoftLoss, Term
 
 Pairs = tuple[tuple[str, str], ...]  # of layers, the student's and the teacher's
 INSIDE = {"embedding", "features"}  # needs for which a model is looked into
-FITTING = 7  # with the student's seed that of torch's generator while losses make their parts
 
 
 def distillation(plan: Plan, student: nn.Module, device: torch.device) -> Distillation:
@@ -75,9 +77,11 @@ class Losses:
         pairs = [_pairs(plan, spec, student, teacher) for spec in specs]
         every = tuple(dict.fromkeys(pair for own in pairs for pair in own))
         fitting = _Fitting.of(plan, student, teacher, every, former)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(plan.config.student.seed ^ FITTING)
-            losses = [fitting.loss(spec, own) for spec, own in zip(specs, pairs, strict=True)]
+        losses = []
+        for spec, own in zip(specs, pairs, strict=True):
+            with _drawn_for(spec.key, plan):
+                losses.append(fitting.loss(spec, own))
+        with _drawn_for("temperature_schedule", plan):
             learned = fitting.temperature(plan)
         terms = [
             Term(
@@ -96,6 +100,14 @@ class Losses:
             None if teacher is None else insights(plan, teacher, [path for _, path in every], "teacher")
         )
         return cls(tuple(terms), learned, of_student, of_teacher, (fitting.student, fitting.teacher))
+
+
+@contextmanager
+def _drawn_for(key: str, plan: Plan) -> Iterator[None]:
+    """While its parts are made. What a loss begins with is its own affair, whatever stands beside it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(plan.config.student.seed ^ crc32(key.encode()))
+        yield
 
 
 def insights(plan: Plan, model: nn.Module, layers: list[str], whose: Whose) -> Insights | None:
