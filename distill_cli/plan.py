@@ -17,9 +17,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from distill_cli.artifacts.classes import refuse_other_classes
-from distill_cli.artifacts.files import sha256_of
-from distill_cli.artifacts.store import WEIGHTS, Place
+from distill_cli.artifacts.given_weights import GivenWeights
+from distill_cli.artifacts.store import Place
 from distill_cli.config.environment import refuse_secrets
 from distill_cli.config.lineage import links_of
 from distill_cli.config.loss_terms import identity_of
@@ -102,11 +101,11 @@ class Plan(Teaching):
             return self.taught_by.student
         if len(self.members) > 1:
             return self._place("teachers", self._teacher_label, self._ensemble)
-        config = self.members[0].config.teacher
-        if config.checkpoint is not None:
-            identity = self._imported_teacher(Path(config.checkpoint))
+        member = self.members[0]
+        if member.checkpoint is not None:
+            identity = self._imported_teacher(member.checkpoint)
         else:
-            identity = self._trained("teacher", config, self.teacher_views)
+            identity = self._trained("teacher", member.config.teacher, self.teacher_views)
         return self._place("teachers", self._teacher_label, identity)
 
     @cached_property
@@ -249,15 +248,13 @@ class Plan(Teaching):
             "precision": self.config.precision,
         }
 
-    def _imported_teacher(self, checkpoint: Path) -> dict[str, Any]:
-        if not checkpoint.is_file():
-            what = f"is a directory; name a file: {checkpoint / WEIGHTS}" if checkpoint.is_dir() else ""
-            raise ConfigError(f"teacher.checkpoint={checkpoint}: {what or 'there is no such file'}")
-        refuse_other_classes(checkpoint, self.data.classes, "teacher.checkpoint")
+    def _imported_teacher(self, checkpoint: GivenWeights) -> dict[str, Any]:
+        checkpoint.refuse_other_classes(self.data.classes)
+        checkpoint.refuse_other_pictures(self.preprocessing)
         return {
             "stage": "teacher",
             "format": FORMATS["teacher"],
-            "checkpoint": sha256_of(checkpoint),
+            "checkpoint": checkpoint.sha256,
             "model": without_labels(self.config.teacher.model),
             "classes": list(self.data.classes),
             **self.preprocessing,

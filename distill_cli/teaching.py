@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from distill_cli.artifacts.former import FormerStudent
+from distill_cli.artifacts.given_weights import GivenWeights
+from distill_cli.artifacts.store import WEIGHTS
 from distill_cli.config.lineage import link_name, members_of, peers_of, weights_of
 from distill_cli.config.loss_terms import (
     OF_TEACHER,
@@ -120,6 +123,19 @@ class Teaching:
         """The student that this one goes on from."""
         init = self.config.student.init
         return None if init is None else FormerStudent.at(init)
+
+    @cached_property
+    def checkpoint(self) -> GivenWeights | None:
+        """What the one teacher of this plan is brought in from. Raises `ConfigError` where it is no file."""
+        typed = self.config.teacher.checkpoint
+        if typed is None:
+            return None
+        path, what = Path(typed), f"teacher.checkpoint={typed}"
+        if path.is_dir():
+            raise ConfigError(f"{what} is a directory; name a file: {path / WEIGHTS}")
+        if not path.is_file():
+            raise ConfigError(f"{what}: there is no such file")
+        return GivenWeights.at(path, what)
 
     @cached_property
     def teacher_model(self) -> Spec:
