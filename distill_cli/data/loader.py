@@ -19,8 +19,9 @@ from distill_cli.data.batch import Batch
 from distill_cli.data.pixels import open_pixels
 from distill_cli.data.splits import UNLABELLED, DataSet, Split
 from distill_cli.data.views.views import CLEAN, Draws, Integers, Views
+from distill_cli.losses.upload import upload
 from distill_cli.runtime.cores import cores
-from distill_cli.runtime.device import one_thread, upload
+from distill_cli.runtime.device import one_thread
 
 STRETCH_BYTES = {"cpu": 8e6, "cuda": 256e6}  # of a stretch: pixels, and whatever has a row of classes
 MOST_DRAWN = 1 << 16  # samples whose random numbers are drawn at a time

@@ -21,7 +21,7 @@ from distill_cli.data.splits import ArraySplit, Split
 from distill_cli.data.views.recipes import NoAugmentation, Recipe
 from distill_cli.data.views.views import Draws
 from distill_cli.errors import DataError
-from distill_cli.runtime.device import upload
+from distill_cli.losses.upload import upload
 from distill_cli.runtime.shared import shared
 
 Pair = tuple[Tensor, Tensor | None]  # own and partner's pictures, uint8 (batch, channels, height, width)

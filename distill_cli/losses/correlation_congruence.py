@@ -4,8 +4,8 @@ Peng et al. 2019, arXiv:1904.01802. The trap: the paper compares kernels between
 what its author sent to RepDistiller, and what everybody's figures are of: the product of what the student misses of
 a sample and of the next one, unit by unit. Which sample is the next is chance.
 
-Where the embeddings differ in width, two linear layers that train along take both to `width`, RepDistiller's
-128. Nothing but the small weight keeps these two from agreeing on a constant.
+Two linear layers that train along take both embeddings to `width`, RepDistiller's 128, also where theirs are equal:
+its weight belongs to that. Nothing but this small weight keeps the two from agreeing on a constant.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ class CorrelationCongruence(nn.Module):
         self.width = width
 
     def fit(self, student: Outputs, teacher: Outputs, setting: Setting) -> None:
-        own, theirs = student.embedded.shape[1], teacher.embedded.shape[1]
-        is_equal = own == theirs
-        self.embed_student = nn.Identity() if is_equal else nn.Linear(own, self.width)
-        self.embed_teacher = nn.Identity() if is_equal else nn.Linear(theirs, self.width)
+        self.embed_student = nn.Linear(student.embedded.shape[1], self.width)
+        self.embed_teacher = nn.Linear(teacher.embedded.shape[1], self.width)
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature) -> Tensor:
         missed: Tensor = (self.embed_student(student.embedded) - self.embed_teacher(teacher.embedded)).abs()

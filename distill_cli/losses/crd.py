@@ -28,6 +28,9 @@ from distill_cli.losses.labels import UNLABELLED
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.setting import Setting
 from distill_cli.losses.soften import Temperature
+from distill_cli.losses.upload import upload
+
+MANY = 8  # times as many samples as are drawn of them
 
 
 class ContrastiveDistillation(nn.Module):
@@ -53,7 +56,9 @@ class ContrastiveDistillation(nn.Module):
         self.temperature, self.momentum = temperature, momentum
 
     def fit(self, student: Outputs, teacher: Outputs, setting: Setting) -> None:
-        """Raises `ConfigError` where all samples are of one class."""
+        """Raises `ConfigError` where all samples are of one class, or views show mixtures of them."""
+        setting.require_samples("crd")
+        self.views = setting.views
         self.register_buffer("groups", _groups(setting.labels), persistent=False)
         others = setting.samples - int(self.groups.bincount().max())
         if others == 0:
@@ -70,7 +75,7 @@ class ContrastiveDistillation(nn.Module):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature) -> Tensor:
         assert student.index is not None, "which samples are these?"
-        draw = self._draw(student.index.to(self.groups.device, non_blocking=True))
+        draw = self._draw(upload(student.index, self.groups.device))
         own = F.normalize(self.embed_student(student.embedded))  # (batch, width)
         theirs = F.normalize(self.embed_teacher(teacher.embedded))
         loss = self._contrast(0, own, self.of_teacher, draw)
@@ -81,10 +86,17 @@ class ContrastiveDistillation(nn.Module):
         return loss
 
     def _draw(self, rows: Tensor) -> _Draw:
-        others = torch.randperm(len(self.groups), device=rows.device)[: self.drawn]
+        others = self._others(rows.device)
         same = self.groups[rows][:, None] == self.groups[others]
         counted = (self.drawn - same.to(self.of_student.dtype).sum(dim=1)).clamp(min=1)
         return _Draw(rows, others, same, self.negatives / counted)
+
+    def _others(self, device: torch.device) -> Tensor:
+        """Numbers of samples, (drawn,). A few of many may be there twice; a permutation of all would cost more."""
+        samples = len(self.groups)
+        if self.drawn * MANY <= samples:
+            return torch.randint(samples, (self.drawn,), device=device)
+        return torch.randperm(samples, device=device)[: self.drawn]
 
     def _contrast(self, direction: int, anchors: Tensor, memory: Tensor, draw: _Draw) -> Tensor:
         """The mean over the batch of one direction."""
@@ -107,6 +119,8 @@ class ContrastiveDistillation(nn.Module):
 
     @torch.no_grad()
     def _remember(self, memory: Tensor, embedded: Tensor, rows: Tensor) -> None:
+        """Of several views of a sample, the first."""
+        embedded, rows = embedded[:: self.views], rows[:: self.views]
         moved = torch.lerp(embedded, memory[rows], self.momentum)
         memory.index_copy_(0, rows, F.normalize(moved))
 

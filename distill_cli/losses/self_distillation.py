@@ -5,8 +5,9 @@ arXiv:2006.12000: targets (1 - a) · label + a · former prediction, at T = 1, w
 (1 - alpha) · hard + alpha · soft with the gradient of this loss, `alpha=0.8`, and the weight schedule of the YAML.
 
 The trap: at a sample's first visit there is no former prediction; such a row costs nothing and still counts in the
-mean. Former logits are kept in float16, less the row's largest one, which rounds them as `soft_labels=float16` does
-a teacher's. They are a buffer, so a resumed run has them.
+mean. Of a step with several views of a sample the first is remembered. Former logits are kept in float16, less the
+row's largest one, which rounds them as `soft_labels=float16` does a teacher's. They are a buffer, so a resumed run
+has them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from distill_cli.losses.kd import softened_kl
 from distill_cli.losses.outputs import Outputs, at_least_float32
 from distill_cli.losses.setting import Setting
 from distill_cli.losses.soften import Temperature, scaled_mean
+from distill_cli.losses.upload import upload
 
 
 class SelfDistillation(nn.Module):
@@ -33,22 +35,24 @@ class SelfDistillation(nn.Module):
         self.temperature = temperature
 
     def fit(self, student: Outputs, teacher: Outputs, setting: Setting) -> None:
+        """Raises `ConfigError` where views show mixtures of samples."""
+        setting.require_samples("self_distillation")
+        self.views = setting.views
         classes = student.logits.shape[-1]
         self.register_buffer("former", torch.zeros(setting.samples, classes, dtype=torch.float16))
         self.register_buffer("seen", torch.zeros(setting.samples, dtype=torch.bool))
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor, temperature: Temperature) -> Tensor:
         assert student.index is not None, "whose predictions are these?"
-        index = student.index.to(self.former.device, non_blocking=True)
+        index = upload(student.index, self.former.device)
         logits = at_least_float32(student.logits)
         former, seen = self.former[index].to(logits.dtype), self.seen[index]
         if self.training:
-            self._remember(index, logits.detach())
+            self._remember(index[:: self.views], logits[:: self.views].detach())
         divergences = softened_kl(student, Outputs(former), self.temperature)
         return scaled_mean(divergences * seen, self.temperature)
 
     def _remember(self, index: Tensor, logits: Tensor) -> None:
-        """Of a sample that is there twice, what comes last (on a CPU; on a GPU, either)."""
         shifted = logits - logits.amax(dim=-1, keepdim=True)
         lowest = torch.finfo(torch.float16).min
         self.former.index_copy_(0, index, shifted.clamp(min=lowest).to(torch.float16))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from distill_cli.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -21,8 +23,17 @@ class Setting:
     classes: int
     classifier: nn.Linear | None = None  # a copy of the teacher's last layer, not trained; None: it has none
     known_classes: Tensor | None = None  # columns of the classes that `student.init` knew, (known,)
+    views: int = 1  # of a sample in a step: that many rows side by side have its number
+    mixes: bool = False  # views show mixtures of two samples, under the number of the first
 
     @property
     def samples(self) -> int:
         """Of the train part: `Outputs.index` is below it."""
         return len(self.labels)
+
+    def require_samples(self, loss: str) -> None:
+        """For a loss that remembers them by their numbers. Raises `ConfigError` where mixtures are shown."""
+        if self.mixes:
+            raise ConfigError(
+                f"loss={loss} remembers each sample by itself, which a mixture is not; set views.mixing=none"
+            )

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from distill_cli.errors import ConfigError
 from distill_cli.losses.rows import rows_of
+from distill_cli.losses.upload import upload
 
 HOTTEST = 20.0  # temperature of the last node; the first is 1
 BEYOND = (HOTTEST, HOTTEST / 2, HOTTEST / 3)  # with T = ∞ they carry a cubic in 1 / T above the last node
@@ -85,7 +86,7 @@ def _weights_there(
 ) -> tuple[Tensor, float]:
     """The same on the device: a temperature that stays is copied there once, not in every step."""
     at_nodes, at_infinity = _weights(temperature, nodes)
-    return torch.tensor(at_nodes, dtype=dtype, device=device), at_infinity
+    return upload(torch.tensor(at_nodes, dtype=dtype), device), at_infinity
 
 
 def _weights(temperature: float, nodes: int) -> tuple[list[float], float]:

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from distill_cli.errors import ConfigError
 from distill_cli.runtime.allocator import keep_freed_memory
@@ -150,13 +150,6 @@ def one_thread() -> AbstractContextManager[None]:
 
 def counted_threads(threads: int | str) -> str:
     return "1 thread" if int(threads) == 1 else f"{threads} threads"
-
-
-def upload(values: Tensor, device: torch.device) -> Tensor:
-    """From the host to the device, without waiting for it; what is there already stays as it is."""
-    if values.device.type == device.type:
-        return values
-    return values.pin_memory().to(device, non_blocking=True)
 
 
 def device_name(device: torch.device) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from distill_cli.losses.outputs import Outputs
-from distill_cli.runtime.device import upload
+from distill_cli.losses.upload import upload
 from distill_cli.soft_labels.encodings import Encoding, row_bytes
 from distill_cli.soft_labels.label_set import EMBEDDING, LOGITS, LabelSet
 from distill_cli.soft_labels.rows import FileRows, Opened, ResidentRows, Rows

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from distill_cli.errors import ArtifactError
-from distill_cli.runtime.device import upload
+from distill_cli.losses.upload import upload
 from distill_cli.runtime.shared import shared
 from distill_cli.soft_labels.shards import REMEDY, Seal, Shard
 

@@ -1,6 +1,7 @@
 """CRD against its formula sample by sample, its memory, its draw, and how it goes on after a stop."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,10 +33,10 @@ def batch(index, seed=0):
     return Outputs(None, embedding=student, index=index), Outputs(None, embedding=teacher)
 
 
-def fitted(labels=LABELS, **arguments):
+def fitted(labels=LABELS, views=1, mixes=False, **arguments):
     loss = ContrastiveDistillation(**{"width": 4, **arguments})
     student, teacher = batch(torch.tensor([0, 1]))
-    loss.fit(student, teacher, Setting(labels, 3))
+    loss.fit(student, teacher, Setting(labels, 3, views=views, mixes=mixes))
     return loss.double()
 
 
@@ -71,11 +72,10 @@ def by_hand(loss, student, teacher, labels, scale=None):
 
 
 HALF_KNOWN = torch.where(torch.arange(SAMPLES) % 2 == 0, LABELS, -1)
+UNKNOWN = torch.full((SAMPLES,), -1)
 
 
-@pytest.mark.parametrize(
-    "labels", [LABELS, HALF_KNOWN, torch.full((SAMPLES,), -1)], ids=["all", "half", "none"]
-)
+@pytest.mark.parametrize("labels", [LABELS, HALF_KNOWN, UNKNOWN], ids=["all", "half", "none"])
 def test_it_is_the_papers_formula_over_all_other_classes_where_all_are_drawn(labels):
     loss, (student, teacher) = fitted(labels), batch(torch.tensor([4, 7, 20, 21]))
     assert loss.drawn == SAMPLES
@@ -109,6 +109,17 @@ def test_what_is_remembered_of_a_sample_moves_half_way_and_others_stay():
         assert not memory.requires_grad
 
 
+def test_of_two_views_of_a_sample_in_a_step_the_first_is_remembered():
+    twice, once = fitted(views=2), fitted()
+    once.load_state_dict(twice.state_dict())
+    (student, teacher), index = batch(torch.arange(6)), torch.tensor([4, 4, 7, 7, 9, 9])
+    student, first = replace(student, index=index), torch.tensor([0, 2, 4])
+    value_of(twice, student, teacher)
+    value_of(once, student.take(first), teacher.take(first))
+    torch.testing.assert_close(twice.of_student, once.of_student)
+    torch.testing.assert_close(twice.of_teacher, once.of_teacher)
+
+
 def test_nothing_is_remembered_in_eval_mode():
     loss = fitted().eval()
     before = {key: value.clone() for key, value in loss.state_dict().items()}
@@ -137,6 +148,25 @@ def test_there_are_no_more_negatives_than_samples_of_other_classes():
     assert fitted().negatives == 20
     assert fitted(torch.tensor([0] * 25 + [1] * 5)).negatives == 5
     assert fitted(negatives=7).negatives == 7
+
+
+def test_few_of_many_are_drawn_without_a_permutation_of_all_with_the_same_loss_on_average(monkeypatch):
+    monkeypatch.setattr(torch, "randperm", None)
+    loss, (student, teacher) = fitted(UNKNOWN, negatives=2).eval(), batch(torch.tensor([4, 7, 20, 21]))
+    loss.scale.fill_(40.0)
+    assert (loss.negatives, loss.drawn) == (2, 3)
+    expected, _ = by_hand(loss, student, teacher, UNKNOWN, scale=loss.scale)
+    draws = torch.stack([value_of(loss, student, teacher) for _ in range(1500)])
+    error = draws.std().item() / math.sqrt(len(draws))
+    assert abs(draws.mean().item() - expected.item()) < 4 * error < 0.05 * expected.item()
+
+
+def test_mixtures_of_samples_are_refused_in_one_line():
+    with pytest.raises(
+        ConfigError, match="loss=crd remembers each sample by itself, which a mixture"
+    ) as error:
+        fitted(mixes=True)
+    assert "\n" not in str(error.value) and "set views.mixing=none" in str(error.value)
 
 
 def test_a_set_of_one_class_is_refused_in_one_line():

@@ -1,12 +1,14 @@
 """Losses that need no teacher: one made by hand, and the student an epoch ago."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from reference import logits, value_and_gradient
 from torch.nn import functional as F
 
+from distill_cli.errors import ConfigError
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.self_distillation import SelfDistillation
 from distill_cli.losses.setting import Setting
@@ -68,9 +70,9 @@ def test_a_teacher_that_cannot_be_made_is_refused(refused):
         TeacherFree(**refused)
 
 
-def remembering(temperature=1.0):
+def remembering(temperature=1.0, setting=SETTING):
     loss = SelfDistillation(temperature)
-    loss.fit(Outputs(logits(9, rows=2)), NOBODY, SETTING)
+    loss.fit(Outputs(logits(9, rows=2)), NOBODY, setting)
     return loss
 
 
@@ -132,12 +134,19 @@ def test_with_alpha_it_has_the_gradient_of_the_paper():
     torch.testing.assert_close(found, published, rtol=1e-10, atol=1e-14)
 
 
-def test_of_a_sample_that_is_there_twice_the_last_row_is_remembered():
-    loss, twice = remembering(), torch.arange(8).repeat_interleave(2)
+def test_of_two_views_of_a_sample_in_a_step_the_first_is_remembered():
+    loss = remembering(setting=replace(SETTING, views=2))
+    twice = torch.arange(8).repeat_interleave(2)
     look(loss, logits(0), twice)
     value = look(loss, logits(1), twice)
-    expected = kl(logits(0)[1::2].repeat_interleave(2, 0), logits(1))
+    expected = kl(logits(0)[::2].repeat_interleave(2, 0), logits(1))
     assert value.item() == pytest.approx(expected.mean().item(), rel=1e-12)
+
+
+def test_mixtures_of_samples_are_refused_in_one_line():
+    with pytest.raises(ConfigError, match="loss=self_distillation remembers each sample by itself") as error:
+        remembering(setting=replace(SETTING, mixes=True))
+    assert "\n" not in str(error.value) and "set views.mixing=none" in str(error.value)
 
 
 def test_what_it_remembers_is_resumed():

@@ -12,7 +12,8 @@ from distill_cli.data.splits import ArraySplit
 from distill_cli.data.views.views import open_views
 from distill_cli.losses.kd import KnowledgeDistillation
 from distill_cli.losses.outputs import Outputs
-from distill_cli.runtime.device import resolve, upload
+from distill_cli.losses.upload import upload
+from distill_cli.runtime.device import resolve
 from distill_cli.schedules import Constant
 from distill_cli.training.loop import SETTLE_EVERY
 from distill_cli.training.objectives import CrossEntropy, Distillation
