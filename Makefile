@@ -1,7 +1,7 @@
 # Everything runs in .venv, which the first target that needs it creates; nothing else of the system is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-BENCHES := $(filter-out bare cifar_files common gpu limits peak textbook workloads,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHES := $(filter-out bare cifar_files common gpu limits methods peak textbook workloads,$(basename $(notdir $(wildcard benchmarks/*.py))))
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help

@@ -52,14 +52,14 @@ def workloads(directory: Path) -> Iterator[Workload]:
     if fashion := _fashion(directory):
         overrides = (
             *("experiment=fashion_mnist", "data=arrays", f"data.file={fashion}", "data.name=fashion_6k"),
-            *("student.model.widths=[8,16,32]", "student.epochs=8", "views.count=8"),
+            *("teacher=cnn_tiny", "student.model.widths=[8,16,32]", "student.epochs=8", "views.count=8"),
         )
         yield Workload("fashion", overrides, "cnn_tiny")
 
 
 def methods(workload: Workload) -> dict[str, tuple[str, ...]]:
     """What is typed for each, beside the workload's own overrides."""
-    teacher = "cnn_digits" if workload.name == "digits" else "cnn_fashion"
+    teacher = "cnn_digits" if workload.name == "digits" else "cnn_tiny"
     plain = [path.stem for path in sorted((PAGE.parents[1] / "conf/loss").glob("*.yaml"))]
     own = {"nkd": ("temperature=1",), "lskd": ("temperature=2",), "tf_kd": ("alpha=0.1",)}
     own["self_distillation"] = ("alpha=0.8", "views.mixing=none")
