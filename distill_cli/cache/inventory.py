@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -150,6 +150,18 @@ class Inventory:
     def find(self, kind: str, key: str) -> Entry | None:
         """The artefact with this key. Its name is enough: that is how the other verbs find it."""
         return self._by_digits.get((kind, key[:DIGITS]))
+
+    def with_file(self, sha256: str) -> Sequence[Entry]:
+        """Artefacts that list a file of these bytes."""
+        return self._by_file.get(sha256, ())
+
+    @cached_property
+    def _by_file(self) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            for sha256 in {one.sha256 for one in entry.document.files.values()} if entry.document else ():
+                found.setdefault(sha256, []).append(entry)
+        return found
 
     @cached_property
     def _by_digits(self) -> dict[tuple[str, str], Entry]:

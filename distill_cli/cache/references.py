@@ -1,6 +1,7 @@
 """Which artefact was made from which, as their identities say.
 
-An artefact keeps alive what it was made from. An evaluation is about others and keeps none of them.
+An artefact keeps alive what it was made from. An evaluation is about others and keeps none of them. Weights that a
+user has named are known by their bytes alone: whose file has the same is what they were taken from.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Reference:
-    role: str  # teacher, soft_labels, student, baseline
+    role: str  # teacher, soft_labels, student, baseline; init or checkpoint, of weights that were named
     kind: str
     key: str
 
@@ -39,7 +40,8 @@ def references_of(inventory: Inventory, entry: Entry) -> tuple[Reference, ...]:
             found = [_named(identity, role) for role in ("student", "baseline", "teacher")]
         case _:
             found = []
-    return tuple(Reference(role, _kind(inventory, role, key), key) for keys in found for role, key in keys)
+    keys = (Reference(role, _kind(inventory, role, key), key) for keys in found for role, key in keys)
+    return (*keys, *_weights(inventory, entry, identity))
 
 
 def users_of(inventory: Inventory) -> dict[Entry, list[Entry]]:
@@ -59,6 +61,28 @@ def unknown_users(inventory: Inventory, kind: str) -> Iterator[Entry]:
         reads = entry.kind == "students" or (entry.kind, kind) == ("soft_labels", "teachers")
         if reads and entry.document is None:
             yield entry
+
+
+def _weights(inventory: Inventory, entry: Entry, identity: Mapping[str, Any]) -> Iterator[Reference]:
+    """Whose weights a student began with, or a teacher has.
+
+    A teacher that was brought in is a copy. Of two such, neither is what the other was made from.
+    """
+    init = identity.get("init")
+    role = "checkpoint" if init is None else "init"
+    digest = init.get("weights") if isinstance(init, Mapping) else identity.get(role)
+    if not isinstance(digest, str):
+        return
+    same = [other for other in inventory.with_file(digest) if other is not entry]
+    originals = [other for other in same if _imported(other) != digest]
+    for other in originals or (same if role == "init" else []):
+        if other.document:
+            yield Reference(role, other.kind, other.document.key)
+
+
+def _imported(entry: Entry) -> Any:
+    """The digest of the checkpoint that a teacher was brought in from."""
+    return entry.document.identity.get("checkpoint") if entry.document else None
 
 
 def _named(identity: Mapping[str, Any], role: str) -> list[tuple[str, str]]:

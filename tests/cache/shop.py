@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,12 @@ class Shop:
         return Place(self.root, kind, label, identity)
 
     def published(self, place: Place, content: bytes = b"weights") -> Place:
+        return self.published_with(place, {"model.safetensors": content})
+
+    def published_with(self, place: Place, files: dict[str, bytes]) -> Place:
         self.unfinished(place)
-        (place.work / "model.safetensors").write_bytes(content)
+        for name, content in files.items():
+            (place.work / name).write_bytes(content)
         place.publish({"metrics": {}})
         return place
 
@@ -36,6 +41,18 @@ class Shop:
 
     def teacher(self, seed: int = 0) -> Place:
         return self.published(self.place("teachers", "cnn-digits", stage="teacher", seed=seed))
+
+    def imported(self, content: bytes, name: str = "mine") -> Place:
+        """A teacher that was brought in, as a file of these bytes."""
+        checkpoint = sha256(content).hexdigest()
+        identity = {"stage": "teacher", "checkpoint": checkpoint, "model": name}
+        return self.published(self.place("teachers", "cnn-digits", **identity), content)
+
+    def gone_on(self, content: bytes, own: bytes = b"grown", seed: int = 0) -> Place:
+        """A student that began with a file of these bytes, and learned from labels alone."""
+        init = {"weights": sha256(content).hexdigest(), "classes": ["a", "b"]}
+        place = self.place("students", "mlp-digits-alone", seed=seed, init=init, distillation=None)
+        return self.published(place, own)
 
     def labels(self, teacher: Place, *, views: int = VIEWS, parts=("logits",), samples=None) -> Place:
         """A whole set: every block of every view."""
