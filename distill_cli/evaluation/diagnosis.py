@@ -1,8 +1,8 @@
 """Why a student stays behind: the known causes, each held against figures of the run. No torch.
 
 A rule is a function from the evidence to a finding, or to None: where its cause does not fit, or where a figure
-it needs is not known. Nothing is said of a student that keeps up. Where the thresholds come from, and what
-following the advice brought, is in docs/diagnosis.md.
+it needs is not known. Nothing is said of a student that keeps up; of one whose training broke, nothing else. Where
+the thresholds come from, and what following the advice brought, is in docs/diagnosis.md.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ OPPOSED = -0.5  # gradient cosine: half of each term's pull undoes the other's
 MOST_ALPHA = 0.9  # weight of the soft term from which the teacher has the say anyway
 CONTRADICTED = 0.05  # share of train labels the teacher denies beyond its own test error
 OVERCONFIDENT = 0.03  # confidence on train views above the test accuracy
+AT_CHANCE = 0.1  # of the way from guessing to always right, on its own train pictures
+DOES_WELL = 0.5  # of that way, by whoever shows that the data can be learned
+BARELY_TRAINED = 0.1  # test accuracy of a teacher below that of its student alone
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,46 @@ def diagnose(evidence: Evidence) -> list[Finding]:
     """The causes that fit, the best first. None for a student that keeps up."""
     if not evidence.is_behind:
         return []
+    if broken := next(filter(None, (rule(evidence) for rule in OF_WHAT_BROKE)), None):
+        return [broken]
     findings = [finding for rule in RULES if (finding := rule(evidence)) is not None]
     return sorted(findings, key=lambda finding: finding.fit, reverse=True)[:MOST_FINDINGS]
+
+
+def soft_loss_drowns(evidence: Evidence) -> Finding | None:
+    """Of as many epochs as the same student had without the loss it made less, and the teacher is not to blame.
+
+    A loss that has a weight of its own has it from its authors, for their layers and pictures. Where one between
+    logits ends at chance, the training broke down, whatever its weight.
+    """
+    lighter, baseline = evidence.remedies.lighter_loss, evidence.baseline_top1
+    if lighter is None or baseline is None or not evidence.is_worse_than_baseline or _is_misled(evidence):
+        return None
+    if _has_collapsed(evidence) and evidence.unlearned is not None:
+        return None
+    return Finding(
+        "soft_loss_drowns",
+        f"The student is {100 * (baseline - evidence.student_top1):.2f} points worse than without a teacher: the "
+        "soft loss drowns the hard one.",
+        {"student_top1": evidence.student_top1, "baseline_top1": baseline},
+        lighter,
+        math.inf,
+    )
+
+
+def training_collapsed(evidence: Evidence) -> Finding | None:
+    """It guesses on its own train pictures, and whoever taught it does not."""
+    if not _has_collapsed(evidence):
+        return None
+    assert evidence.train_top1 is not None, "known of what has collapsed"
+    return Finding(
+        "training_collapsed",
+        f"The student is right on only {evidence.train_top1:.1%} of the pictures it was trained on, little "
+        "more than by chance: its training broke down.",
+        {"train_top1": evidence.train_top1, "chance": evidence.chance},
+        evidence.remedies.steadier_training,
+        math.inf,
+    )
 
 
 def student_too_small(evidence: Evidence) -> Finding | None:
@@ -161,11 +202,12 @@ def teacher_barely_better(evidence: Evidence) -> Finding | None:
         f"noise of ±{100 * noise:.2f}: there is little to learn from it."
     )
     worse = f"The teacher is worse than the student trained without it, by {-100 * lead:.2f} points."
+    is_unfinished = lead < -max(noise, BARELY_TRAINED)
     return Finding(
         "teacher_barely_better",
         worse if lead < -noise else little,
         {"teacher_top1": evidence.teacher_top1, "baseline_top1": baseline, "noise": noise},
-        evidence.remedies.better_teacher,
+        (evidence.remedies.longer_teacher if is_unfinished else None) or evidence.remedies.better_teacher,
         noise / lead if lead > 0 else math.inf,
     )
 
@@ -187,6 +229,7 @@ def teacher_overconfident(evidence: Evidence) -> Finding | None:
 
 
 Rule = Callable[[Evidence], Finding | None]
+OF_WHAT_BROKE: tuple[Rule, ...] = (soft_loss_drowns, training_collapsed)  # other figures of it mean nothing
 RULES: tuple[Rule, ...] = (
     teacher_barely_better,
     terms_at_odds,
@@ -196,6 +239,25 @@ RULES: tuple[Rule, ...] = (
     too_few_epochs,
     student_too_small,
 )
+
+
+def _has_collapsed(evidence: Evidence) -> bool:
+    """It guesses, on pictures that its teacher, and the same student alone, can tell apart."""
+    others = [evidence.labels_top1, *([] if evidence.baseline_top1 is None else [evidence.baseline_top1])]
+    can_be_learned = all(evidence.above_chance(top1) >= DOES_WELL for top1 in others)
+    return (
+        can_be_learned
+        and evidence.train_top1 is not None
+        and evidence.above_chance(evidence.train_top1) < AT_CHANCE
+    )
+
+
+def _is_misled(evidence: Evidence) -> bool:
+    """By a teacher that is worse than the same student without it, by more than noise."""
+    baseline, agreement = evidence.baseline_top1, evidence.baseline_agreement
+    if baseline is None or agreement is None:
+        return False
+    return baseline - evidence.labels_top1 > noise_of(agreement, evidence.test_samples)
 
 
 def _is_flat(evidence: Evidence) -> bool:

@@ -18,6 +18,9 @@ class Remedies:
     more_alpha: str
     temperature: str
     telling_views: str  # on which an overconfident teacher says more
+    longer_teacher: str | None  # None: it trained no shorter than its student, or elsewhere
+    lighter_loss: str | None  # None: no loss has a weight of its own
+    steadier_training: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Evidence:
     fall: float | None  # of the loss, as a share, between the `compared_epochs`
     # of a sample of the train part, as it is
     train_top1: float | None  # the student's, of labelled samples
+    chance: float  # of a right guess among the classes
     # of the same samples, in a view that the student was trained on
     label_agreement: float | None  # share of the labels that are the teacher's top class
     teacher_confidence: float | None  # probability of the teacher's top class at T = 1, mean
@@ -82,6 +86,18 @@ class Evidence:
         """Below the teacher by more than noise, or without gain over the same student from labels alone."""
         without_gain = self.baseline_top1 is not None and self.student_top1 <= self.baseline_top1
         return self.drop > self.drop_noise or without_gain
+
+    @property
+    def is_worse_than_baseline(self) -> bool:
+        """By more than noise: the two differ on no more samples than they differ from the teacher on."""
+        if self.baseline_top1 is None or self.baseline_agreement is None:
+            return False
+        agreement = max(0.0, self.student_agreement + self.baseline_agreement - 1)
+        return self.baseline_top1 - self.student_top1 > noise_of(agreement, self.test_samples)
+
+    def above_chance(self, top1: float) -> float:
+        """How much of the way from guessing to always right."""
+        return (top1 - self.chance) / (1 - self.chance)
 
     @property
     def underfit(self) -> float | None:

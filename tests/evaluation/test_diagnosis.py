@@ -8,7 +8,9 @@ import pytest
 
 from distill_cli.evaluation.diagnosis import (
     ANOTHER_DOUBLING,
+    AT_CHANCE,
     BARE_SOFT_LABELS,
+    BARELY_TRAINED,
     CONTRADICTED,
     FLAT_SOFT_LABELS,
     MOST_ALPHA,
@@ -29,6 +31,9 @@ REMEDIES = Remedies(
     more_alpha="alpha=0.9",
     temperature="temperature=2",
     telling_views="views.mixing=cutmix temperature=2",
+    longer_teacher="teacher.epochs=150",
+    lighter_loss=None,
+    steadier_training="student.clip_norm=1",
 )
 
 # Five points behind its teacher for no known reason: everything else is as it should be.
@@ -43,6 +48,7 @@ BEHIND = Evidence(
     epochs=150,
     fall=0.2,
     train_top1=0.99,
+    chance=0.1,
     label_agreement=0.99,
     teacher_confidence=0.95,
     entropy=0.1,
@@ -52,6 +58,9 @@ BEHIND = Evidence(
     gradient_cosine=0.2,
     remedies=REMEDIES,
 )
+
+
+WEIGHTED = replace(REMEDIES, lighter_loss="loss.weight=5")  # a loss with a weight of its own
 
 
 def rules(**changed):
@@ -78,6 +87,8 @@ FAULTS = {
     "terms_at_odds": {"gradient_cosine": -0.9, "label_agreement": 0.7},
     "teacher_barely_better": {"baseline_top1": 0.975},
     "teacher_overconfident": {"teacher_confidence": 0.999, "entropy": 0.001, "teacher_top1": 0.95},
+    "training_collapsed": {"train_top1": 0.12},
+    "soft_loss_drowns": {"baseline_top1": 0.975, "student_top1": 0.85, "remedies": WEIGHTED},
 }
 
 
@@ -94,20 +105,21 @@ def test_a_fault_is_found_with_its_evidence_and_an_override_to_try(rule):
 @pytest.mark.parametrize("rule", FAULTS)
 def test_a_student_that_keeps_up_gets_no_finding_whatever_its_figures(rule):
     evidence = replace(BEHIND, student_top1=0.98, teacher_top1=0.985, student_agreement=0.99)
-    kept_up = replace(evidence, **{**FAULTS[rule], "teacher_top1": 0.98})
+    kept_up = replace(evidence, **{**FAULTS[rule], "student_top1": 0.98, "teacher_top1": 0.98})
     assert diagnose(kept_up) == []
 
 
 @pytest.mark.parametrize("rule", FAULTS)
 def test_a_rule_is_silent_where_a_figure_it_needs_is_not_known(rule):
     for name in FAULTS[rule]:
-        if name not in ("coldest_entropy", "hottest_entropy", "teacher_top1"):
+        if name not in ("coldest_entropy", "hottest_entropy", "teacher_top1", "student_top1", "remedies"):
             assert rule not in rules(**{**FAULTS[rule], name: None})
     assert "temperature_too_high" not in rules(**FAULTS["temperature_too_high"], entropy=None)
     assert not rules(coldest_entropy=None, hottest_entropy=None)  # a loss without a temperature
 
 
 AT_THE_EDGE = [
+    ("training_collapsed", {}, "train_top1", 0.1 + 0.9 * AT_CHANCE - 1e-9, 0.1 + 0.9 * AT_CHANCE + 1e-9),
     ("too_few_epochs", {"unlearned": 0.2}, "fall", STILL_FALLING, most_below(STILL_FALLING)),
     (
         "too_few_epochs",
@@ -289,3 +301,45 @@ def test_a_loss_with_a_weight_of_its_own_is_not_told_to_change_alpha():
     at_odds = replace(BEHIND, gradient_cosine=-0.9, label_agreement=0.8, alpha=0.5)
     assert [found.rule for found in diagnose(at_odds)] == ["terms_at_odds"]
     assert diagnose(replace(at_odds, alpha=None)) == []
+
+
+DROWNED = FAULTS["soft_loss_drowns"]
+COLLAPSED = {"baseline_top1": 0.97, "student_top1": 0.11, "student_agreement": 0.11, "train_top1": 0.1}
+
+
+def test_a_loss_drowns_the_hard_one_where_the_same_student_is_better_without_it_by_more_than_noise():
+    noise = 1.96 * math.sqrt((2 - 0.94 - 0.93) / 1000)  # at most as many differ as differ from the teacher
+    assert rules(**{**DROWNED, "student_top1": 0.975 - noise - 1e-9}) == ["soft_loss_drowns"]
+    assert "soft_loss_drowns" not in rules(**{**DROWNED, "student_top1": 0.975 - noise + 1e-9})
+
+
+def test_of_a_training_that_broke_no_other_figure_is_judged():
+    others = FAULTS["student_too_small"] | FAULTS["terms_at_odds"] | FAULTS["temperature_too_low"]
+    assert rules(**{**others, **DROWNED}) == ["soft_loss_drowns"]
+    assert rules(**{**others, **COLLAPSED}) == ["training_collapsed"]
+
+
+def test_a_loss_that_goes_by_alpha_drowns_nothing():
+    assert "soft_loss_drowns" not in rules(**{**DROWNED, "remedies": REMEDIES})
+
+
+def test_a_weight_is_to_blame_for_a_student_at_chance_only_where_the_loss_is_not_between_logits():
+    assert rules(**COLLAPSED, remedies=WEIGHTED) == ["training_collapsed"]
+    assert rules(**COLLAPSED, remedies=WEIGHTED, unlearned=None) == ["soft_loss_drowns"]
+
+
+def test_a_student_that_guesses_as_its_teacher_or_as_it_does_alone_has_not_broken_down():
+    assert "training_collapsed" not in rules(**{**COLLAPSED, "baseline_top1": 0.2})
+    misled = {**COLLAPSED, "student_top1": 0.09, "teacher_top1": 0.11, "remedies": WEIGHTED}
+    assert rules(**misled, unlearned=None) == ["teacher_barely_better"]
+
+
+def test_a_teacher_far_below_its_student_alone_trains_longer_before_it_gets_larger():
+    def advice(teacher_top1, **changed):
+        found = replace(BEHIND, baseline_top1=0.97, teacher_top1=teacher_top1, **changed)
+        return {finding.rule: finding.try_ for finding in diagnose(found)}["teacher_barely_better"]
+
+    assert advice(0.97 - BARELY_TRAINED - 1e-9) == "teacher.epochs=150"
+    assert advice(0.97 - BARELY_TRAINED + 1e-9) == "teacher.epochs=180"
+    trained_as_long = replace(REMEDIES, longer_teacher=None)
+    assert advice(0.09, remedies=trained_as_long) == "teacher.epochs=180"

@@ -88,6 +88,21 @@ FAULTS = {
         "teacher_overconfident",
         "views.mixing=cutmix temperature=3",
     ),
+    "a weight made for larger pictures": (
+        ["loss=nst", "student=cnn_tiny", "student.epochs=20"],
+        "soft_loss_drowns",
+        "loss.weight=5",
+    ),
+    "gradients that break a training": (
+        ["loss=mlkd", "student.epochs=60"],
+        "training_collapsed",
+        "student.clip_norm=1",
+    ),
+    "a teacher of two epochs": (
+        ["teacher.epochs=2", "student=cnn_tiny", "student.epochs=20"],
+        "teacher_barely_better",
+        "teacher.epochs=20",
+    ),
 }
 
 

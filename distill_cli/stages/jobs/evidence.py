@@ -76,6 +76,7 @@ def gather(
         epochs=plan.config.student.epochs,
         fall=_fall(plan),
         train_top1=train_top1,
+        chance=1 / len(plan.data.classes),
         **taught.figures(),
         remedies=remedies(plan.config, taught.telling, teacher["parameters"] / pupil["parameters"]),
         taught_by=_named(plan.taught_by),
