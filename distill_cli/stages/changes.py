@@ -23,7 +23,7 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
     "teacher.recipe": "teacher",
     "student.recipe": "student",
     "student.seed": "seed",
-    "student.init.weights": "student.init",
+    "student.init.classes": "student.init",
     "soft_labels.encoding": "soft_labels",
     "student.distillation.source": "teacher_source",
     "student.distillation.average": "teacher.average",
@@ -41,6 +41,11 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
     **{f"{role}.views": "views" for role in ("soft_labels", "student")},
     **{f"{role}.precision": "precision" for role in ("teacher", "soft_labels", "student", "evaluation")},
 }
+FILES = {"teacher.checkpoint": "teacher.checkpoint", "student.init.weights": "student.init"}  # told by sha256
+USUAL: Mapping[str, Any] = {
+    "generations": 1,
+    "init": {"weights": None, "classes": None},
+}  # of a student, if not said
 FOLLOWING = (  # these are there or not with one teacher or several, and with one loss or another
     "student.distillation.average",
     "student.distillation.weights",
@@ -112,7 +117,7 @@ class _Comparison:
             )
 
     def _of(self, role: str) -> Iterator[Change]:
-        usual = {"generations": 1} if role == "student" else {}
+        usual = USUAL if role == "student" else {}
         ours, theirs = {**usual, **inputs_of(self.plan, role)}, {**usual, **self.lock.inputs[role]}
         for path, here, there in _telling(list(differing(ours, theirs, role))):
             if path == f"{role}.format":
@@ -121,8 +126,8 @@ class _Comparison:
                     f"the format of the {role.replace('_', ' ')} is {here}, locked {there}",
                     f"install distill-cli {version}",
                 )
-            elif path == "teacher.checkpoint":
-                difference = f"teacher.checkpoint has sha256 {_digits(here)}, locked {_digits(there)}"
+            elif path in FILES:
+                difference = f"{FILES[path]} has sha256 {_digits(here)}, locked {_digits(there)}"
                 yield Change(difference, _way_back(here, there))
             else:
                 yield Change(self._named(self._typed(path), here, there))
@@ -187,6 +192,8 @@ def _telling(found: list[Entry]) -> list[Entry]:
     by_path = {entry[0]: entry for entry in found}
     if None in by_path.get("teacher.checkpoint", ())[1:]:
         return [by_path["teacher.checkpoint"]]
+    if "student.init.weights" in by_path:  # others may be for other classes
+        found = [entry for entry in found if entry[0] != "student.init.classes"]
     source = by_path.get("student.distillation.source")
     if source and {"none", "peers"} & {*source[1:]}:  # the loss says it, or peers
         found.remove(source)
