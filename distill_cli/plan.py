@@ -136,7 +136,7 @@ class Plan(Teaching):
             self.data,
             views=views["count"],
             block=self.config.soft_labels["block"],
-            mixes="_target_" in (views.get("mixing") or {}),
+            mixes=self.mixes,
             parts=(LOGITS, EMBEDDING) if self.wants_embedding else (LOGITS,),
         )
 

@@ -25,7 +25,7 @@ from distill_cli.config.loss_terms import (
     uses_temperature,
 )
 from distill_cli.config.schema import Config, Spec, require
-from distill_cli.config.targets import instantiate
+from distill_cli.config.targets import TARGET, instantiate
 from distill_cli.data.splits import DataSet
 from distill_cli.errors import ConfigError
 from distill_cli.schedules import Learned, values_of
@@ -51,13 +51,11 @@ class Teaching:
 
         Raises `ConfigError` for one that would be learned.
         """
-        if self.uses_temperature:
-            return self
         schedule = instantiate(self.config.temperature_schedule)
         if self.distils and isinstance(schedule, Learned):
-            name = "learned_per_sample" if schedule.per_sample else "learned"
-            rule = f"loss={self.config.loss.get('name')} does not use the temperature; leave it out"
-            require(False, "temperature_schedule", name, rule)
+            self._check_learned("learned_per_sample" if schedule.per_sample else "learned")
+        if self.uses_temperature:
+            return self
         return replace(self, config=replace(self.config, temperature=1.0, temperature_schedule=AT_ONE))
 
     def check(self) -> None:
@@ -192,6 +190,11 @@ class Teaching:
         return wanted if count is None else min(wanted, count)
 
     @cached_property
+    def mixes(self) -> bool:
+        """Whether views show mixtures of two samples."""
+        return TARGET in (self.config.views.get("mixing") or {})
+
+    @cached_property
     def reads_labels(self) -> bool:
         """Whether the student learns from soft labels that are stored."""
         return self.is_taught and not self.teacher_is_online
@@ -210,6 +213,15 @@ class Teaching:
                 "use teacher_source=online (or auto)"
             )
         return source == "online" or count is None or "features" in self.needs
+
+    def _check_learned(self, name: str) -> None:
+        loss = f"loss={self.config.loss.get('name')}"
+        rule = f"{loss} does not use the temperature; leave it out"
+        require(self.uses_temperature, "temperature_schedule", name, rule)
+        has_teacher = bool(self.needs & OF_TEACHER)
+        require(
+            has_teacher, "temperature_schedule", name, f"{loss} has no teacher to learn it from; leave it out"
+        )
 
     def _check_filter(self, who: str) -> None:
         spec = self.config.teacher_filter or {}

@@ -1,7 +1,8 @@
 """The penultimate features of a model, (batch, width): what goes into its last linear layer, the classifier.
 
 They are caught as they pass, so any model with a linear classifier works unchanged, torchvision's and timm's too.
-A teacher's are stored or compared with, a student's carry its gradient.
+A teacher's are stored or compared with, a student's carry its gradient. As with `Taps`, a teacher's are caught in
+eval mode only and a student's in train mode only: no pass of validation keeps its features alive.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ STORED = "soft_labels.embedding=true: the teacher"
 class Penultimate:
     """Remembers the features of the model's latest forward pass. Raises `ConfigError` for a model without.
 
-    `what` opens the messages: who wants them, and whose they are.
+    `what` opens the messages: who wants them, and whose they are. `training`: in which mode they are caught.
     """
 
-    def __init__(self, model: nn.Module, what: str = STORED) -> None:
+    def __init__(self, model: nn.Module, what: str = STORED, *, training: bool = False) -> None:
         classifier = classifier_of(model)
         if classifier is None:
             raise ConfigError(f"{what} has no linear layer to take an embedding from")
-        self.what, self.width = what, classifier.in_features
+        self.what, self.training, self.width = what, training, classifier.in_features
         self._features: Tensor | None = None
         classifier.register_forward_pre_hook(self._catch)
 
@@ -42,7 +43,8 @@ class Penultimate:
         return features.float()
 
     def _catch(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._features = inputs[0]
+        if module.training is self.training:
+            self._features = inputs[0]
 
 
 def classifier_of(model: nn.Module) -> nn.Linear | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from distill_cli.config.loss_terms import hard_weight, terms_of
+from distill_cli.config.loss_terms import hard_weight, terms_of, uses_alpha
 from distill_cli.config.schema import Spec
 from distill_cli.errors import ArtifactError
 from distill_cli.plan import Plan
@@ -37,6 +37,7 @@ def run(session: Session) -> StageResult:
     """The student that the config asks for."""
     plan = session.plan
     if not plan.distils:
+        _say_what_is_left_out(session)
         return run_baseline(session)
 
     def build(on_epoch: OnEpoch) -> Built:
@@ -96,6 +97,14 @@ def _say_what_is_not_used(session: Session) -> None:
     if not plan.uses_temperature and (typed := _typed(session, "temperature")):
         own = [f"{term.key}.temperature" for term in terms_of(plan.config.loss) if term.has_own_temperature]
         say(f"{typed} is not used: loss={name} has {', '.join(own) or 'no temperature'}")
+
+
+def _say_what_is_left_out(session: Session) -> None:
+    """At alpha = 0 whatever the loss, to a user who set that for one which does without alpha."""
+    loss = session.plan.config.loss
+    if not uses_alpha(loss) and (typed := _typed(session, "alpha")):
+        name = loss.get("name")
+        say(f"{typed} at 0 is the baseline: loss={name} is left out; above 0 it weighs {_weights(loss)}")
 
 
 def _typed(session: Session, name: str) -> str | None:

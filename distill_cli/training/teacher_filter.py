@@ -4,8 +4,9 @@ A soft loss L over n rows becomes w · L(all rows) + (1 - w) · kept / n · L(ke
 rows this is the mean with weight 1 for a kept row and w for another. Of a loss that compares the rows of a batch
 (RKD, DIST) it is the loss of a batch in which the others do not stand. The hard loss is that of all rows.
 
-The trap: which rows are kept, and so their number, must be known before they can be gathered. On a GPU the host
-waits for that once in a step.
+The traps: where w is above 0 a loss is called twice in a step, so one that keeps something of a step (a memory, the
+statistics of a batch norm) is refused. And which rows are kept, and so their number, must be known before they can
+be gathered. On a GPU the host waits for that once in a step.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distill_cli.data.batch import Batch
+from distill_cli.errors import ConfigError
 from distill_cli.losses.labels import UNLABELLED
 from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.soften import Temperature, log_probabilities
@@ -38,6 +40,15 @@ class TeacherFilter:
             raise ValueError(f"weight={self.weight} must be in [0, 1): 0 drops")
         if not 0 <= self.least_confidence <= 1:
             raise ValueError(f"least_confidence={self.least_confidence} must be in [0, 1]: 0 is never unsure")
+
+    def check(self, term: Term) -> None:
+        """Raises `ConfigError` for a loss that would keep twice what it keeps of a step: in its buffers."""
+        keeps = isinstance(term.loss, nn.Module) and any(True for _ in term.loss.buffers())
+        if self.weight > 0 and term.is_taught and keeps:
+            raise ConfigError(
+                f"teacher_filter.weight={self.weight:g} calls loss={term.name} twice a step, which would "
+                "remember it twice; use teacher_filter=drop"
+            )
 
     def kept(self, teacher: Outputs, batch: Batch, views: int = 1) -> Tensor:
         """Numbers of the rows whose soft labels count in full, (kept,). The `views` of a sample stay together."""

@@ -98,7 +98,7 @@ def test_its_logits_are_what_the_teachers_classifier_says_of_its_embedding(spec,
 @pytest.mark.parametrize(("spec", "shape"), STUDENTS[:4])
 def test_all_but_the_classifier_trains(spec, shape):
     model = student_of(spec, shape)
-    penultimate = Penultimate(model)
+    penultimate = Penultimate(model, training=True)
     model(torch.randn(5, *shape))
     SimKd()(
         Outputs(None, embedding=penultimate.take()), Outputs(None, embedding=torch.ones(5, 10)), None, 1.0
@@ -233,7 +233,7 @@ def test_a_student_that_meets_its_teachers_embeddings_meets_its_logits():
     embeddings = said @ torch.randn(3, TEACHERS_WIDTH, generator=generator)
     model = build({**wrapped({**MLP, "width": 64}, TEACHERS_WIDTH), "factor": 1}, SMALL)
     adopt(model, teacher)
-    penultimate = Penultimate(model)
+    penultimate = Penultimate(model, training=True)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
 
     def distance():
@@ -258,7 +258,7 @@ def test_the_classifier_of_a_model_is_its_last_linear_layer():
 
 def test_an_embedding_is_taken_once_and_carries_its_gradient():
     model = build(MLP, SMALL)
-    penultimate = Penultimate(model, "loss=rkd: the student")
+    penultimate = Penultimate(model, "loss=rkd: the student", training=True)
     model(torch.randn(2, *SMALL))
     penultimate.take().sum().backward()
     assert model.body[2].weight.grad.abs().max() > 0
@@ -274,7 +274,17 @@ def test_a_model_without_an_embedding_is_refused_with_who_wants_it(what):
 
 def test_a_copy_of_a_model_in_the_middle_of_a_step_takes_no_embedding_along():
     model = build(MLP, SMALL)
-    penultimate = Penultimate(model)
+    penultimate = Penultimate(model, training=True)
     model(torch.randn(2, *SMALL))
     deepcopy(model)(torch.randn(5, *SMALL))
+    assert penultimate.take().shape == (2, 6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_embedding_is_caught_in_train_mode_of_a_student_and_in_eval_mode_of_a_teacher(training):
+    model = build(MLP, SMALL)
+    penultimate = Penultimate(model, training=training)
+    model.train(training)(torch.randn(2, *SMALL))
+    with torch.no_grad():
+        model.train(not training)(torch.randn(5, *SMALL))  # the other one's, as in validation
     assert penultimate.take().shape == (2, 6)

@@ -31,6 +31,15 @@ REFUSED = {
     "loss=dkd soft_labels=top_k soft_labels.k=3": "needs all logits, soft_labels=top_k keeps 3",
     "temperature_schedule=learned soft_labels=top_k soft_labels.k=3": "a learned temperature needs all logits",
     "temperature_schedule=learned_per_sample soft_labels=top_k soft_labels.k=3": "temperature needs all logits",
+    "temperature_schedule=learned loss=tf_kd": "loss=tf_kd does not use the temperature; leave it out",
+    "temperature_schedule=learned loss=lwf": "loss=lwf does not use the temperature; leave it out",
+    "temperature_schedule=learned loss=lwf ~loss.temperature": "loss=lwf has no teacher to learn it from",
+    # samples that are remembered
+    "loss=crd": "loss=crd remembers each sample by itself, which a mixture is not; set views.mixing=none",
+    "loss=[kd,crd] views.mixing=cutmix": "loss=crd remembers each sample by itself",
+    "loss=self_distillation": "loss=self_distillation remembers each sample by itself",
+    "loss=crd views.mixing=none teacher_filter=downweight": "weight=0.5 calls loss=crd twice a step",
+    f"loss=[kd,fitnets] {CNN} teacher_filter=downweight": "calls loss=fitnets twice a step",
     # layers
     f"loss=fitnets {CNN} loss.layers=[[stages.9,stages]]": "the student has no layer 'stages.9'; ",
     f"loss=fitnets {CNN} loss.layers=[[stages,stagse]]": "no layer 'stagse'; did you mean 'stages'?",
@@ -48,6 +57,9 @@ REFUSED = {
     "loss=dkd loss.hard_weight=inf": "loss.hard_weight=inf: must be a number",
     "loss=kd +loss.hard_weight=2": "kd goes by alpha",
     "loss=[kd,dkd] loss.hard_weight=2": "kd goes by alpha",
+    "loss=[simkd,rkd]": "loss=rkd+simkd: hard weights differ (rkd 1, simkd 0); set loss.hard_weight",
+    "loss=rkd temperature_schedule=learned": "=learned: loss=rkd does not use the temperature; leave it out",
+    "loss=tf_kd temperature_schedule=learned_per_sample": "=learned_per_sample: loss=tf_kd does not use the",
     "loss=[kd,dkd] loss.terms.dkd.weight=-1": "loss.terms.dkd.weight=-1: must be a number",
     "loss=dkd loss.weight_schedule=linear": "must be a schedule, such as {_target_: ",
     "loss=dkd loss.weight_schedule.end=-1": "weight_schedule goes down to -1",
@@ -86,12 +98,25 @@ def test_a_mistake_is_one_line_with_the_remedy_before_anything_is_made(tmp_path,
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+ONE_BY_ONE = dict.fromkeys(("crd", "self_distillation"), ("views.mixing=none",))  # no mixtures
 SHELF = sorted(path.stem for path in (config_dir() / "loss").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("loss", [loss for loss in SHELF if loss != "lwf"])
 def test_every_loss_of_the_shelf_stands_the_rehearsal(tmp_path, loss):
-    rehearse(new_session(tmp_path, f"loss={loss}", CNN).plan)
+    rehearse(new_session(tmp_path, f"loss={loss}", CNN, *ONE_BY_ONE.get(loss, ())).plan)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("loss=crd", "views.mixing=none", "teacher_filter=drop"),
+        ("loss=[mlkd,crd]", "views.mixing=none"),
+        ("loss=[kd,vid]", CNN, "teacher_filter=downweight"),
+    ],
+)
+def test_what_goes_together_is_not_refused(tmp_path, words):
+    rehearse(new_session(tmp_path, *words).plan)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +137,7 @@ def said_about_alpha(taught, capsys, loss, *words):
     """`words` as they were typed beside `loss`."""
     session = replace(taught(f"loss={loss}", *words), words=(f"loss={loss}", *words))
     distill.run(session)
-    return [line for line in capsys.readouterr().err.splitlines() if "is not used" in line]
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("alpha")]
 
 
 def test_who_sets_alpha_for_a_loss_that_weighs_by_itself_is_told(taught, capsys):
@@ -120,6 +145,14 @@ def test_who_sets_alpha_for_a_loss_that_weighs_by_itself_is_told(taught, capsys)
     assert line.startswith("alpha is not used: loss=dist weighs hard 1 : soft 1 by itself")
     (line,) = said_about_alpha(taught, capsys, "lskd", "alpha_schedule=linear")
     assert line.startswith("alpha_schedule is not used: loss=lskd weighs hard 0.1 : soft 9")
+
+
+def test_who_sets_alpha_to_0_for_such_a_loss_is_told_that_it_is_left_out(taught, capsys):
+    (line,) = said_about_alpha(taught, capsys, "dist", "alpha=0")
+    assert line.startswith(
+        "alpha at 0 is the baseline: loss=dist is left out; above 0 it weighs hard 1 : soft 1"
+    )
+    assert said_about_alpha(taught, capsys, "kd", "alpha=0") == []
 
 
 @pytest.mark.parametrize(

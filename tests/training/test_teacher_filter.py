@@ -215,3 +215,26 @@ def test_gradients_reach_a_students_weights_through_the_rows_that_are_kept():
     loss.backward()
     expected = torch.autograd.grad(kl_of_rows(student(STUDENT))[RIGHT].sum() / ROWS, student.weight)[0]
     torch.testing.assert_close(student.weight.grad, expected)
+
+
+class Keeping(nn.Module):
+    """A loss whose statistics move with each call."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(CLASSES)
+
+    def forward(self, student, teacher, labels, temperature):
+        return self.norm(student.logits).mean()
+
+
+def test_a_loss_that_keeps_something_of_each_step_is_not_called_twice():
+    keeping = Term("keeping", Keeping())
+    with pytest.raises(
+        ConfigError, match=r"weight=0\.5 calls loss=keeping twice a step.*teacher_filter=drop$"
+    ):
+        HALF.check(keeping)
+    DROP.check(keeping)
+    HALF.check(KD)
+    HALF.check(Term("linear", nn.Linear(2, 2)))
+    HALF.check(replace(keeping, is_taught=False))

@@ -114,7 +114,9 @@ def insights(plan: Plan, model: nn.Module, layers: list[str], whose: Whose) -> I
     """What the losses want of a model beside its logits; None: nothing."""
     taps = Taps(model, layers, whose) if layers else None
     loss = f"loss={plan.config.loss.get('name')}"
-    penultimate = Penultimate(model, f"{loss}: the {whose}") if "embedding" in plan.needs else None
+    penultimate = None
+    if "embedding" in plan.needs:
+        penultimate = Penultimate(model, f"{loss}: the {whose}", training=whose == "student")
     return Insights(taps, penultimate) if taps or penultimate else None
 
 
@@ -143,6 +145,8 @@ class _Fitting:
             classes=classes,
             classifier=_frozen(classifier_of(teacher)) if teacher is not None else None,
             known_classes=known,
+            views=plan.views_per_sample,
+            mixes=plan.mixes,
         )
         seen_by_teacher = Outputs(torch.zeros(2, classes))
         if teacher is not None:

@@ -58,8 +58,7 @@ def rehearse_teachers(plan: Plan) -> int:
 @torch.no_grad()
 def rehearse_loss(plan: Plan) -> None:
     """Try the losses on what the teacher source will give them, at both ends of the temperature's way."""
-    if plan.config.teacher_filter:
-        instantiate(plan.config.teacher_filter)
+    teacher_filter = instantiate(plan.config.teacher_filter) if plan.config.teacher_filter else None
     teacher = _teacher(plan).eval() if plan.needs & INSIDE else None
     losses = Losses.fitted(plan, _student(plan), teacher, open_former(plan, on_host=True))
     student, said = losses.example
@@ -72,6 +71,8 @@ def rehearse_loss(plan: Plan) -> None:
     for temperature in (min(temperatures), max(temperatures)):
         at = temperature if losses.learned is None else losses.learned(student, said, 0.0)
         for term in losses.terms:
+            if teacher_filter is not None:
+                teacher_filter.check(term)
             try_out(term, student, said, labels, at, empty)
 
 
