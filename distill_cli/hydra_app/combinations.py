@@ -14,12 +14,14 @@ from hydra.core.config_store import ConfigStore
 
 from distill_cli.config.overrides import ALIASES, as_typed
 from distill_cli.errors import ConfigError
+from distill_cli.hydra_app.composition import config_dir
 
 JOIN = "+"
 KEYS = {  # groups of which several options may be named, and where these stand
     "loss": "terms",
     "model": "members",
 }
+LAYERED = ("logger", "experiment", "sweep")  # groups of which several go together, one over the other
 LIST = re.compile(r"\[([^\[\]]*)\]")
 SUM = re.compile(r"[^\s,()=]*\+[^\s,()=]*")  # what a list has become, also within `choice(...)`
 LONGEST = 60  # of a name: it becomes a part of file names
@@ -31,13 +33,16 @@ def combined(override: str) -> str:
 
     A sum of losses is the same in any order, so its name is.
 
-    Raises `ConfigError` for a list that is none, and for several students.
+    Raises `ConfigError` for a list that is none, and for several of what can only be one.
     """
     key, equals, typed = override.partition("=")
     group = _group(key)
-    if not equals or group not in KEYS or typed.lstrip().startswith("{"):
+    if not equals or typed.lstrip().startswith("{"):
         return override
-    value = LIST.sub(lambda found: JOIN.join(word.strip(" '\"") for word in found[1].split(",")), typed)
+    if group not in KEYS:
+        _refuse_layers(group, as_typed(key), typed)
+        return override
+    value = LIST.sub(lambda found: JOIN.join(_names(found[1])), typed)
     if "[" in typed and ("[" in value or not value.strip()):
         raise ConfigError(f"{as_typed(override)}: must be a name, or several: {as_typed(key)}=[A,B]")
     for name in SUM.findall(value):
@@ -51,6 +56,21 @@ def combined(override: str) -> str:
     for name in SUM.findall(value):
         _offer(group, name)
     return f"{key}={value}"
+
+
+def _refuse_layers(group: str, key: str, typed: str) -> None:
+    """Several options where one is meant: Hydra would lay them over each other without a word."""
+    several = next((_names(found) for found in LIST.findall(typed) if "," in found), None)
+    if several and group not in LAYERED and group in _groups():
+        raise ConfigError(f"{key}={typed}: must be one name; for each, with -m: {key}={','.join(several)}")
+
+
+def _groups() -> set[str]:
+    return {path.name for path in config_dir().iterdir() if path.is_dir()}
+
+
+def _names(listed: str) -> list[str]:
+    return [word.strip(" '\"") for word in listed.split(",")]
 
 
 def is_combined(option: str) -> bool:

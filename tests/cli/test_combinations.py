@@ -30,6 +30,10 @@ from distill_cli.hydra_app.composition import config_loader, user_config
         ("teacher.model.widths=[1,2]", "teacher.model.widths=[1,2]"),
         ("teacher.weights=[1,2]", "teacher.weights=[1,2]"),
         ("teacher={epochs: 3}", "teacher={epochs: 3}"),
+        ("views={sizes: [1,2]}", "views={sizes: [1,2]}"),
+        ("views=[shift]", "views=[shift]"),
+        ("data.path=[flowers,more]", "data.path=[flowers,more]"),
+        ("=[a,b]", "=[a,b]"),
         ("~teacher", "~teacher"),
     ],
 )
@@ -78,6 +82,11 @@ def test_each_loss_of_a_sum_may_have_a_weight():
         (["student=cnn+mlp"], "student=[cnn,mlp]: must be one model"),
         (["teacher=[cnn,mlp]", "teacher.model.width=3"], "did you mean 'teacher.model.members.mlp.width'?"),
         (["loss=[kd,dist]", "loss.terms.kd.wieght=3"], "did you mean 'loss.terms.kd.weight'?"),
+        (["views=[shift,crop]"], "views=[shift,crop]: must be one name; for each, with -m: views=shift,crop"),
+        (["teacher.views=[none, 'shift']"], "must be one name; for each, with -m: teacher.views=none,shift"),
+        (["+views=[shift,none]"], "views=[shift,none]: must be one name"),
+        (["data=[digits,mnist]"], "data=[digits,mnist]: must be one name"),
+        (["student.optimizer=[sgd,adam]"], "student.optimizer=[sgd,adam]: must be one name"),
         (["~teacher"], "teacher has no value; set it with teacher=..."),
         (["~student"], "student has no value; set it with student=..."),
         (["~teacher=cnn_digits"], "teacher has no value; set it with teacher=..."),
@@ -122,3 +131,14 @@ def test_tab_offers_no_list_that_was_made_up_before():
     combined("loss=[kd,dist]")
     assert "loss=kd" in complete_override([], "loss=kd")
     assert "loss=kd+dist" not in complete_override([], "loss=kd")
+
+
+def test_a_sum_in_a_file_is_one_line_that_says_where_it_is_written_down(tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    lines = ["# @package _global_", "defaults:", "  - override /loss: kd+srrl", ""]
+    (tmp_path / "experiment/mine.yaml").write_text("\n".join(lines))
+    ended = within(capsys, "--config-dir", str(tmp_path), "experiment=mine")
+    assert (
+        ended.code == 2
+        and "in a file a sum is written out, with an entry for each; docs/methods.md shows how" in ended.line
+    )
