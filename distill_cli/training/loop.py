@@ -24,6 +24,7 @@ from distill_cli.data.hashing import hash64
 from distill_cli.data.loader import Loader
 from distill_cli.errors import TrainingDiverged
 from distill_cli.losses.outputs import Outputs
+from distill_cli.models.peers import trained_together
 from distill_cli.progress import Progress
 from distill_cli.runtime.console import Tracker
 from distill_cli.runtime.device import Runtime
@@ -81,6 +82,11 @@ class Trainer:
             self.recipe.optimizer, trained, decay_norm_and_bias=self.recipe.decay_norm_and_bias
         )
         self.parameters = list(trained.parameters())
+        each = (
+            *trained_together(self.model),
+            *self.parts.children(),
+        )  # nobody's step depends on another's size
+        self.clipped = [list(module.parameters()) for module in each]
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = run.runtime.scaler()
         self.average = None if self.recipe.ema is None else WeightAverage(self.model, self.recipe.ema)
@@ -146,7 +152,8 @@ class Trainer:
             self.meter.add(self._backward(part, len(part) / len(batch)), len(part) / len(batch))
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+            for parameters in self.clipped:
+                nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:

@@ -345,6 +345,24 @@ def test_clipping_bounds_the_step(tmp_path):
     assert (after - before).norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
+def test_what_trains_along_is_clipped_apart_from_the_model(tmp_path):
+    part = nn.Linear(3, 1, bias=False)
+
+    def pulled(outputs, batch, progress):
+        loss, logs = CrossEntropy()(outputs, batch, progress)
+        return loss + 1e6 * part.weight.sum(), logs
+
+    settings = {"clip_norm": 0.01, "epochs": 1, "batch_size": SAMPLES, "schedule": ConstantRate()}
+    settings["optimizer"] = {"_target_": "torch.optim.SGD", "lr": 1.0}
+    alone = run(trainer(tmp_path, model=network(0.0), **settings))
+    worker = trainer(tmp_path, model=network(0.0), objective=pulled, **settings)
+    worker.run.objective.parts.append(part)
+    before = weights(part)
+    beside = run(Trainer(worker.run))
+    assert torch.equal(weights(beside), weights(alone))
+    assert (weights(part) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
 def test_l1_pulls_weights_towards_zero(tmp_path):
     plain, pulled = (run(trainer(tmp_path, l1=l1)) for l1 in (0.0, 0.05))
 

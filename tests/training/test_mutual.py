@@ -8,6 +8,7 @@ import torch
 from test_loop import StopAfter, network, run, trainer, weights
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parameters_to_vector
 
 from distill_cli.data.batch import Batch
 from distill_cli.errors import Interrupted
@@ -17,7 +18,7 @@ from distill_cli.losses.outputs import Outputs
 from distill_cli.losses.setting import Setting
 from distill_cli.models.peers import Peers, trained_together
 from distill_cli.progress import Progress
-from distill_cli.schedules import Constant, Learned, Linear
+from distill_cli.schedules import Constant, ConstantRate, Learned, Linear
 from distill_cli.training.mutual import Mutual
 from distill_cli.training.objectives import CrossEntropy, Distillation
 from distill_cli.training.teacher_sources import NoTeacher
@@ -173,6 +174,19 @@ def test_a_run_stopped_at_any_step_ends_with_the_same_bits_of_both(tmp_path, ste
     assert resumed.resume() and resumed.step == steps
     assert torch.equal(weights(run(resumed)), expected)
     assert whole.history == resumed.history
+
+
+def test_each_student_is_clipped_by_itself(tmp_path):
+    def learned(student):
+        return parameters_to_vector(student.parameters()).detach()
+
+    sgd = {"_target_": "torch.optim.SGD", "lr": 1.0}
+    one_step = {"epochs": 1, "batch_size": 50, "optimizer": sgd, "schedule": ConstantRate()}
+    worker = two(tmp_path, clip_norm=0.01, **one_step)
+    before = [learned(member) for member in worker.model.members]
+    after = [learned(member) for member in run(worker).members]
+    for first, last in zip(before, after, strict=True):
+        assert (last - first).norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_parts_of_a_batch_add_up_to_its_gradient(tmp_path):
