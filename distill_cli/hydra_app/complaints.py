@@ -124,7 +124,8 @@ def _unknown_option(error: MissingConfigException, overrides: Sequence[str]) -> 
     if not group:
         return f"--config-name {name}: there is no {name}.yaml in the config directories"
     if is_combined(name):
-        return f"{_origin(error)}{group}={name}: in a file a sum is written out, with an entry for each; docs/methods.md shows how"
+        how = "in a file a sum is written out, with an entry for each; docs/methods.md shows how"
+        return f"{_origin(error)}{group}={name}: {how}"
     options = sorted(option for option in error.options or () if not is_combined(option))
     typed = [as_typed(bare_key(o)) for o in overrides if bare_key(o).partition("@")[0] == group and name in o]
     line = f"{_origin(error)}{typed[0] if typed else group}={name}: there is no {group} {name!r}"
