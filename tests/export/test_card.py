@@ -40,7 +40,7 @@ REPORT = {
 class ToyPlan:
     """A plan whose student, and whose report if there is one, lie in a directory."""
 
-    distils = is_taught = True
+    distils = is_taught = uses_alpha = uses_temperature = True
     teacher_is_online = False
     peers = ()
     average = ("logits", (1.0,))
@@ -164,10 +164,11 @@ def test_a_student_of_peers_or_of_nobody_has_no_teacher(toy):
     assert "its teacher" not in text and "- teacher" not in text and "- soft labels" not in text
 
 
-def test_of_a_loss_with_its_own_weight_alpha_is_not_said(toy):
+def test_what_the_loss_does_not_use_is_not_said(toy):
     plan = toy()
-    plan.config = replace(plan.config, loss={**plan.config.loss, "weight": 3.0})
-    assert "- alpha" not in card(plan)
+    assert "- alpha" in card(plan) and "- temperature" in card(plan)
+    plan.uses_alpha = plan.uses_temperature = False
+    assert "- alpha" not in card(plan) and "- temperature" not in card(plan)
 
 
 def test_of_files_it_names_no_place(toy):
