@@ -51,7 +51,7 @@ class Teaching:
 
         Raises `ConfigError` for one that would be learned.
         """
-        schedule = instantiate(self.config.temperature_schedule)
+        schedule = instantiate(self.config.temperature_schedule, "temperature_schedule")
         if self.distils and isinstance(schedule, Learned):
             self._check_learned("learned_per_sample" if schedule.per_sample else "learned")
         if self.uses_temperature:
@@ -60,14 +60,14 @@ class Teaching:
 
     def check(self) -> None:
         """Find what cannot work before anything is made. Raises `ConfigError`."""
-        alphas = values_of(instantiate(self.config.alpha_schedule))
-        temperatures = values_of(instantiate(self.config.temperature_schedule))
+        alphas = values_of(instantiate(self.config.alpha_schedule, "alpha_schedule"))
+        temperatures = values_of(instantiate(self.config.temperature_schedule, "temperature_schedule"))
         require(
             min(alphas) >= 0 and max(alphas) <= 1, "alpha_schedule", _range(alphas), "must stay in [0, 1]"
         )
         require(min(temperatures) > 0, "temperature_schedule", _range(temperatures), "must stay above 0")
-        for recipe in (self.config.teacher, self.config.student):
-            instantiate(recipe.lr_schedule)
+        for role, recipe in (("teacher", self.config.teacher), ("student", self.config.student)):
+            instantiate(recipe.lr_schedule, f"{role}.lr_schedule")
         if self.distils:
             self.teacher_is_online  # noqa: B018
         self.first._check_teachers()
@@ -150,7 +150,7 @@ class Teaching:
     @cached_property
     def distils(self) -> bool:
         """Whether the soft loss ever has a weight. Without it the student is its own baseline."""
-        return any(values_of(instantiate(self.config.alpha_schedule)))
+        return any(values_of(instantiate(self.config.alpha_schedule, "alpha_schedule")))
 
     @cached_property
     def is_taught(self) -> bool:

@@ -156,6 +156,9 @@ def _needs(spec: Spec, key: str) -> str:
 def _check_within(spec: Spec, key: str) -> None:
     """A loss within a loss is shown what that one makes of logits, and nothing else."""
     for field, inner in _within(spec).items():
+        if inner.get(TARGET) == spec.get(TARGET):
+            name = inner.get("name", "this loss")
+            raise ConfigError(f"{key}.{field}={name}: {name} within itself; choose another loss, such as kd")
         if (needs := _needs(inner, f"{key}.{field}")) != "logits":
             name = inner.get("name", "this loss")
             raise ConfigError(

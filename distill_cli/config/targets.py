@@ -29,31 +29,35 @@ def without_labels(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
     }
 
 
-def instantiate(spec: Mapping[str, Any], **given: Any) -> Any:
+def instantiate(spec: Mapping[str, Any], key: str | None = None, /, **given: Any) -> Any:
     """Call the target of `spec` with its arguments and with `given`.
+
+    `key` is what a user types for it, and how a complaint begins: else with the target.
 
     Raises `ConfigError` where the target does not exist, an argument is unknown or missing, or the target
     itself refuses a value with a `TypeError` or `ValueError`.
     """
     target = locate(str(spec.get(TARGET, "")))
+    what = key or spec[TARGET]
     arguments = {key: value for key, value in spec.items() if key != TARGET and key not in LABELS}
     try:
         inspect.signature(target).bind(**arguments, **given)
     except TypeError as error:
-        raise ConfigError(f"{spec[TARGET]}: {_with_hint(str(error), target)}") from None
+        raise ConfigError(f"{what}: {_with_hint(str(error), target)}") from None
     try:
         return target(**arguments, **given)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{spec[TARGET]}: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{what}: {' '.join(str(error).split())}") from error
 
 
-def instantiate_nested(spec: Mapping[str, Any], **given: Any) -> Any:
+def instantiate_nested(spec: Mapping[str, Any], key: str | None = None, /, **given: Any) -> Any:
     """The same, with the specs among its arguments made first. Not for what an artefact says."""
-    return instantiate({key: _made(value) for key, value in spec.items()}, **given)
+    made = {name: _made(value, f"{key}.{name}" if key else None) for name, value in spec.items()}
+    return instantiate(made, key, **given)
 
 
-def _made(value: Any) -> Any:
-    return instantiate_nested(value) if isinstance(value, Mapping) and TARGET in value else value
+def _made(value: Any, key: str | None) -> Any:
+    return instantiate_nested(value, key) if isinstance(value, Mapping) and TARGET in value else value
 
 
 def locate(target: str) -> Callable[..., Any]:

@@ -94,6 +94,11 @@ class LabelSet:
     def missing(self) -> list[Block]:
         return [block for block in self.blocks() if self.unsealed(block)]
 
+    def lack_only(self, part: str) -> bool:
+        """Whether they are whole but for a part that nobody has asked for yet."""
+        lacking = {each for block in self.missing() for each in self.unsealed(block)}
+        return lacking == {part} and not any(block.shard(part).is_sealed() for block in self.blocks())
+
     def is_complete(self) -> bool:
         """Raises `ArtifactError` where labels.json is of another set. A damaged one is not there."""
         return self._is_begun() and not self.missing()

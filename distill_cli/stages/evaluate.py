@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from distill_cli.artifacts.files import read_json
 from distill_cli.artifacts.store import Place, verified
+from distill_cli.config.loss_terms import terms_of
 from distill_cli.config.overrides import bare_key
 from distill_cli.errors import ArtifactError
 from distill_cli.evaluation.chain import chain_table
@@ -73,13 +74,23 @@ def run(session: Session) -> StageResult:
 
 
 def suggest_sweep(session: Session) -> None:
-    """A baseline has no temperature to sweep; after it comes the student. Without a temperature, other seeds."""
+    """A baseline has nothing to sweep; after it comes the student."""
     plan = session.plan
     if plan.distils:  # every temperature has assistants and generations of its own
         verb = "distill" if plan.taught_by is None else "run"
-        session.suggest(verb, "-m", "temperature=1,2,4,8" if plan.uses_temperature else "seed=0,1,2")
+        session.suggest(verb, "-m", _worth_sweeping(plan))
     else:
         session.suggest("run", "alpha=0.9")
+
+
+def _worth_sweeping(plan: Plan) -> str:
+    """The temperature; without one, the weight of a loss that has its own; without that, other seeds."""
+    if plan.uses_temperature:
+        return "temperature=1,2,4,8"
+    weighted = next((term for term in terms_of(plan.config.loss) if term.weight), None)
+    if weighted is None or weighted.weight is None:
+        return "seed=0,1,2"
+    return f"{weighted.key}.weight={','.join(f'{weighted.weight / times:g}' for times in (100, 10, 1))}"
 
 
 def _wherever(session: Session) -> str:

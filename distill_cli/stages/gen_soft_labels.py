@@ -14,9 +14,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from distill_cli.errors import ArtifactError
+from distill_cli.plan import Plan
 from distill_cli.runtime.console import say
 from distill_cli.soft_labels.absence import first_problem
-from distill_cli.soft_labels.label_set import LabelSet
+from distill_cli.soft_labels.label_set import EMBEDDING, LabelSet
 from distill_cli.stages.result import StageResult, together
 from distill_cli.stages.session import Session
 from distill_cli.stages.summary import summary
@@ -34,29 +35,45 @@ def main(config: DictConfig, output: Path) -> None:
 def run(session: Session) -> StageResult:
     """Those that the student learns from; each teacher's, where they are several."""
     plan = session.plan
-    found = [_one(replace(session, plan=member)) for member in plan.members]
+    found = [
+        _one(replace(session, plan=member), _named(plan, number))
+        for number, member in enumerate(plan.members, 1)
+    ]
     keys = [result.place.key for result in found]
     return together(found, replace(found[0].place, label=plan.teacher.label, identity={"members": keys}))
 
 
-def _one(session: Session) -> StageResult:
-    labels, taught_by = session.plan.labels, session.plan.taught_by
-    result = _up_to_date(session) if labels.is_complete() else _label(session)
-    say(summary(f"soft labels of {taught_by.role}" if taught_by else "soft labels", result))
+def _named(plan: Plan, number: int) -> str:
+    """The soft labels of one of the plan's teachers, as people are told of them."""
+    if plan.taught_by is not None:
+        return f"soft labels of {plan.taught_by.role}"
+    members = plan.members
+    if len(members) == 1:
+        return "soft labels"
+    model = members[number - 1].config.teacher.model
+    return f"soft labels of teacher {number} of {len(members)} ({model.get('name', 'teacher')})"
+
+
+def _one(session: Session, what: str) -> StageResult:
+    labels = session.plan.labels
+    result, done = (_up_to_date(session), "up-to-date") if labels.is_complete() else _label(session, what)
+    say(summary(what, result, done))
     return result
 
 
-def _label(session: Session) -> StageResult:
+def _label(session: Session, what: str) -> tuple[StageResult, str]:
+    """And what was done: in a word, which for a set that was whole is not its status."""
     plan, labels, started = session.plan, session.plan.labels, time.monotonic()
     if not plan.teacher.is_complete():
         raise ArtifactError(session.teacher_is_missing())
     resumed, missing = labels.place.directory.is_dir(), labels.missing()
+    done = "extended by embeddings" if labels.lack_only(EMBEDDING) else "resumed" if resumed else "built"
     if stale := first_problem(labels, missing):
-        say(f"soft labels: made again: {stale}")
+        say(f"{what}: made again: {stale}")
     from distill_cli.stages.jobs.label import label
 
-    written, environment = label(plan, missing)
-    return StageResult(
+    written, environment = label(plan, missing, what)
+    result = StageResult(
         stage=STAGE,
         status="resumed" if resumed else "built",
         place=labels.place,
@@ -65,6 +82,7 @@ def _label(session: Session) -> StageResult:
         seconds={"total": time.monotonic() - started},
         environment=environment,
     )
+    return result, done
 
 
 def _up_to_date(session: Session) -> StageResult:

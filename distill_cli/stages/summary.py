@@ -7,8 +7,14 @@ from pathlib import Path
 from distill_cli.stages.result import StageResult
 
 
-def summary(what: str, result: StageResult) -> str:
-    parts = [f"{what}: {result.status}", _figures(result), _took(result), _where(result.place.directory)]
+def summary(what: str, result: StageResult, done: str | None = None) -> str:
+    """`done`: where more can be said of what it did than its status."""
+    parts = [
+        f"{what}: {done or result.status}",
+        _figures(result),
+        _took(result),
+        _where(result.place.directory),
+    ]
     return " · ".join(part for part in parts if part)
 
 

@@ -66,10 +66,13 @@ def rows_of(plan, batch) -> torch.Tensor:
     )
 
 
-def test_another_teacher_costs_one_teacher(made, tmp_path):
+def test_another_teacher_costs_one_teacher(made, tmp_path, capsys):
     directory = Path(shutil.copytree(made, tmp_path / "copy"))
     teachers, labels = ready(directory, "teacher=[cnn_tiny,mlp,mlp_24]")
     assert statuses(teachers) == statuses(labels) == ["up-to-date", "up-to-date", "built"]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("soft labels")]
+    third = [line for line in said if line.startswith("soft labels of teacher 3 of 3 (mlp_24): ")]
+    assert said[2:] == third and len(third) >= 2 and ": built · " in third[-1]
     fewer, _ = ready(directory, "teacher=mlp_24")
     assert fewer.status == "up-to-date"
 

@@ -61,9 +61,11 @@ def test_a_block_that_is_missing_is_named_by_its_first_file(made):
         distill_stage.run(session)
 
 
-def test_embeddings_that_are_wanted_later_are_added_and_read_by_a_student(made):
+def test_embeddings_that_are_wanted_later_are_added_and_read_by_a_student(made, capsys):
     session = new_session(made, *SMALL, "soft_labels.embedding=true")
-    assert gen_soft_labels.run(session).metrics["shards_written"] == 8
+    result = gen_soft_labels.run(session)
+    assert result.metrics["shards_written"] == 8 and result.status == "resumed"
+    assert "soft labels: extended by embeddings · " in capsys.readouterr().err
     assert distill_stage.run(session).status == "built"
     (name,) = {path.name for path in made.rglob("train/view-000/block-00000.embedding.npy")}
     assert np.load(next(made.rglob(f"train/view-000/{name}"))).shape[0] == 512

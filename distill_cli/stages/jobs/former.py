@@ -8,7 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from distill_cli.artifacts.former import KEY
+from distill_cli.artifacts.given_weights import GivenWeights
+from distill_cli.artifacts.store import WEIGHTS, read_manifest
 from distill_cli.config.schema import Spec
+from distill_cli.config.targets import without_labels
+from distill_cli.errors import ConfigError
 from distill_cli.losses.outputs import Outputs
 from distill_cli.models.build import build_model
 from distill_cli.models.growth import grow
@@ -89,6 +93,7 @@ def _former_network(plan: Plan) -> nn.Module:
     """With its weights, on the host."""
     former = plan.former
     assert former is not None
+    _refuse_another_architecture(former.weights, plan.config.student.model)
     model = build_model(
         plan.config.student.model,
         num_classes=len(former.knows(plan.data.classes)),
@@ -98,3 +103,16 @@ def _former_network(plan: Plan) -> nn.Module:
     )
     load_weights(model, former.weights.verified(), HAS_NO_NAMES)
     return model
+
+
+def _refuse_another_architecture(weights: GivenWeights, spec: Spec) -> None:
+    """As far as the names in its artefact tell. Raises `ConfigError`."""
+    is_student = weights.is_recorded and weights.path.name == WEIGHTS
+    theirs = read_manifest(weights.path.parent).get("model") if is_student else None
+    if theirs is None or without_labels(theirs) == without_labels(spec):
+        return
+    one, other = theirs.get("name"), spec.get("name")
+    if one and other and one != other:
+        raise ConfigError(
+            f"{weights.what} is {one}, the student is {other}; name one of the same architecture"
+        )

@@ -37,14 +37,17 @@ SEAL_BYTES = 2048  # at most, but for files of many MiB
 SECONDS_BETWEEN_LOOKS = 0.2  # at what other processes have done meanwhile
 
 
-def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
-    """Make the missing blocks complete. How many this process wrote, and what the run resolved."""
+def label(plan: Plan, missing: list[Block], what: str) -> tuple[int, dict[str, str]]:
+    """Make the missing blocks complete. How many this process wrote, and what the run resolved.
+
+    `what` are the soft labels to people: whose they are, where there are several.
+    """
     rows = sum(block.rows for block in missing)
     with (
         memory_advice("soft_labels.batch_size"),
         graceful() as stop,
         Claims(plan.labels.place.claims) as claims,
-        track("soft labels", rows, "rows") as tracker,
+        track(what, rows, "rows") as tracker,
     ):
         batch_size = plan.config.soft_labels["batch_size"]
         teacher, runtime = trained_model(plan, teacher_spec(plan), plan.teacher, batch_size)
@@ -54,7 +57,7 @@ def label(plan: Plan, missing: list[Block]) -> tuple[int, dict[str, str]]:
             claims.be_present()
             plan.labels.write_identity()
         counted = "1 block" if len(missing) == 1 else f"{len(missing)} blocks"
-        say(f"soft labels: {counted} with {rows:,} rows on {runtime}")
+        say(f"{what}: {counted} with {rows:,} rows on {runtime}")
         with runtime.at_work(), WriteBehind() as disk:
             work = _Work(plan, runtime, labeller, claims, disk)
             left = missing

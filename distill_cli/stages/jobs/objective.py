@@ -45,13 +45,15 @@ def distillation(plan: Plan, student: nn.Module, device: torch.device) -> Distil
         hard=CrossEntropy(config.student.label_smoothing),
         terms=losses.terms,
         teacher=teacher_source(plan, device, opened=opened, insights=losses.of_teacher),
-        temperature=instantiate(config.temperature_schedule),
-        alpha=instantiate(config.alpha_schedule),
+        temperature=instantiate(config.temperature_schedule, "temperature_schedule"),
+        alpha=instantiate(config.alpha_schedule, "alpha_schedule"),
         hard_weight=hard_weight(config.loss),
         student=losses.of_student,
         learned=losses.learned,
         views_per_sample=plan.views_per_sample,
-        teacher_filter=instantiate(config.teacher_filter) if config.teacher_filter else None,
+        teacher_filter=instantiate(config.teacher_filter, "teacher_filter")
+        if config.teacher_filter
+        else None,
     )
 
 
@@ -88,7 +90,9 @@ class Losses:
                 spec.name,
                 loss,
                 spec.weight,
-                instantiate(spec.weight_schedule) if spec.weight_schedule else ALWAYS,
+                instantiate(spec.weight_schedule, f"{spec.key}.weight_schedule")
+                if spec.weight_schedule
+                else ALWAYS,
                 fitting.own(pairs_of),
                 previous=former if spec.needs == "previous" else None,
                 is_taught=spec.needs in OF_TEACHER,
@@ -159,7 +163,7 @@ class _Fitting:
         return tuple(self.pairs.index(pair) for pair in pairs)
 
     def loss(self, term: LossTerm, pairs: Pairs) -> SoftLoss:
-        loss: SoftLoss = instantiate_nested(term.spec)
+        loss: SoftLoss = instantiate_nested(term.spec, term.key)
         if hasattr(loss, "fit"):
             teacher = self.previous if term.needs == "previous" else self.teacher
             with blamed(term.name, loss):
@@ -167,7 +171,7 @@ class _Fitting:
         return loss
 
     def temperature(self, plan: Plan) -> LearnedTemperature | None:
-        schedule = instantiate(plan.config.temperature_schedule)
+        schedule = instantiate(plan.config.temperature_schedule, "temperature_schedule")
         if not isinstance(schedule, Learned):
             return None
         learned = LearnedTemperature(schedule)

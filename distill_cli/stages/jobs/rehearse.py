@@ -58,7 +58,9 @@ def rehearse_teachers(plan: Plan) -> int:
 @torch.no_grad()
 def rehearse_loss(plan: Plan) -> None:
     """Try the losses on what the teacher source will give them, at both ends of the temperature's way."""
-    teacher_filter = instantiate(plan.config.teacher_filter) if plan.config.teacher_filter else None
+    teacher_filter = (
+        instantiate(plan.config.teacher_filter, "teacher_filter") if plan.config.teacher_filter else None
+    )
     teacher = _teacher(plan).eval() if plan.needs & INSIDE else None
     losses = Losses.fitted(plan, _student(plan), teacher, open_former(plan, on_host=True))
     student, said = losses.example
@@ -66,7 +68,7 @@ def rehearse_loss(plan: Plan) -> None:
         encoding = open_encoding(plan.config.soft_labels, said.logits.shape[1])
         stored = encoding.decode(as_bytes(encoding.encode(said.logits)))
         said = replace(said, dense=stored.dense, top=stored.top)
-    temperatures = values_of(instantiate(plan.config.temperature_schedule))
+    temperatures = values_of(instantiate(plan.config.temperature_schedule, "temperature_schedule"))
     empty, labels = torch.zeros(2, *plan.data.image_shape), torch.zeros(2, dtype=torch.long)
     for temperature in (min(temperatures), max(temperatures)):
         at = temperature if losses.learned is None else losses.learned(student, said, 0.0)
