@@ -297,3 +297,19 @@ def test_in_a_chain_the_soft_labels_are_held_against_whoever_gave_them(directory
     assert evidence.taught_by == "Assistant mlp_24"
     assert evidence.taught_by_top1 == top1(replace(session, plan=plan.first))
     assert evidence.teacher_top1 == report_of(session)["models"]["teacher"]["top1"] != evidence.taught_by_top1
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("nst", "loss.weight=0.5,5,50"),
+        ("[nst,attention_transfer]", "loss.terms.attention_transfer.weight=10,100,1000"),
+        ("[kd,nst]", "temperature=1,2,4,8"),
+        ("tf_kd", "seed=0,1,2"),
+    ],
+)
+def test_what_to_sweep_next_is_the_temperature_or_else_the_weight_or_else_the_seed(
+    directory, capsys, loss, words
+):
+    evaluate.suggest_sweep(new_session(directory, f"loss={loss}", "student=cnn_tiny"))
+    assert capsys.readouterr().err.rstrip().endswith(f"-m {words}")

@@ -215,6 +215,11 @@ def test_another_architecture_is_named_by_the_tensor_that_differs(made, verb):
         rehearse(grown(made, "student.model.width=25", "alpha=0").plan)
 
 
+def test_a_student_that_is_another_model_is_told_which_two_they_are(made):
+    with pytest.raises(ConfigError, match=r"student\.init=.* is mlp_24, the student is cnn_tiny; name one"):
+        rehearse(grown(made, "student=cnn_tiny", "alpha=0").plan)
+
+
 def test_a_bare_file_of_weights_goes_on_with_as_many_classes_alone(made, tmp_path):
     directory, student = made
     bare = shutil.copy(student / "model.safetensors", tmp_path / "bare.safetensors")
