@@ -30,7 +30,9 @@ def flow_loss(student, teacher):
 
 
 @pytest.mark.parametrize(
-    ("name", "loss"), [("fsp", flow_loss), ("hierarchical_context", summed_context)], ids=str
+    ("name", "loss"),
+    [("fsp", flow_loss), ("hierarchical_context", summed_context)],
+    ids=["fsp", "hierarchical_context"],
 )
 def test_the_published_value_and_gradients_come_out(name, loss):
     (entry,) = published(name)
