@@ -150,7 +150,7 @@ def _lines(found: Mapping[str, Mapping[str, Row]]) -> Iterator[str]:
     yield "|---|" + "---:|---:|" * len(found)
     for role in ("teacher", "baseline"):
         yield _row(role, [_accuracy(rows.get("kd", {}).get(role, [])) for rows in found.values()])
-    for label in next(iter(found.values())):
+    for label in methods(Workload("any", (), "")):
         cells = [cell for rows in found.values() for cell in _cells(rows.get(label))]
         yield f"| {label} | " + " | ".join(cells) + " |"
 
@@ -163,8 +163,9 @@ def _cells(row: Row | None) -> tuple[str, str]:
     if row is None or not row["student"]:
         return ("–", "–") if row is None else ("fails", "–")
     student, baseline, teacher = (statistics.fmean(row[role]) for role in ("student", "baseline", "teacher"))
-    gap = f"{(student - baseline) / (teacher - baseline):.0%}" if teacher > baseline else "–"
-    return _accuracy(row["student"]), gap
+    if student <= baseline:
+        return _accuracy(row["student"]), f"none: {100 * (student - baseline):+.2f} points"
+    return _accuracy(row["student"]), f"{(student - baseline) / (teacher - baseline):.0%}"
 
 
 def _accuracy(values: list[float]) -> str:
