@@ -101,6 +101,8 @@ def test_a_second_model_of_the_same_shape_does_not_compile_again():
         for rows in (8, 8, 3):  # the last batch of an epoch is smaller
             forward(torch.randn(rows, 1, 6, 6)).sum().backward()
 
+    torch._dynamo.reset()  # of what other tests compiled in this process
+    counters.clear()
     train_one()
     compiled = counters["stats"]["unique_graphs"]
     train_one()
