@@ -9,27 +9,31 @@ import pytest
 from distill_cli.runtime import allocator
 
 PROGRAM = """
-import resource, sys, torch
+import os, sys, torch
 from distill_cli.runtime.allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
-for step in range(6):
-    if step == 3:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [torch.ones(2_000_000) for _ in range(24)]  # 8 MB each
-    del blocks
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+def resident() -> int:
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+blocks = [torch.ones(2_000_000) for _ in range(24)]  # 8 MB each
+held = resident()
+del blocks
+print((held - resident()) // 2**20)
 """
 
 
-def page_faults(how: str) -> int:
+def given_back(how: str) -> int:
+    """MiB that a process returned to the system when it let go of 183 MiB."""
     found = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
     return int(found.stdout)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="needs glibc")
-def test_a_step_that_takes_what_the_last_one_gave_back_has_no_page_faults():
-    assert page_faults("kept") < 100 < page_faults("default")
+def test_memory_that_a_step_gives_back_stays_for_the_next_one():
+    """The size of the process, not its page faults: some sandboxes' kernels do not count those."""
+    assert given_back("kept") < 20 < 150 < given_back("default")
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
