@@ -44,6 +44,7 @@ OUTSIDE_THE_RECIPE = (  # named on their own in an identity
     "weights",
     "init",
 )
+LATER = ("max_norm", "bias")  # null unless used
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class Plan(Teaching):
             "baseline": self.baseline.key if has_baseline else None,
             "teacher_logits": None if logits is None else logits.place.key,
             "data": self._data_identity,
-            "settings": asdict(self.config.evaluate),
+            "settings": _said(asdict(self.config.evaluate)),
             "precision": self.config.precision,
             **({"chain": [link.role for link in self.links]} if self.taught_by else {}),
         }
@@ -242,7 +243,7 @@ class Plan(Teaching):
             "format": FORMATS[stage],
             "data": self._data_identity,
             "model": without_labels(training.model),
-            "recipe": {name: value for name, value in recipe.items() if name not in OUTSIDE_THE_RECIPE},
+            "recipe": _said({name: recipe[name] for name in recipe if name not in OUTSIDE_THE_RECIPE}),
             "views": without_labels(views),
             "seed": training.seed,
             "precision": self.config.precision,
@@ -283,6 +284,11 @@ def _environment_recorded() -> Iterator[set[str]]:
         yield read
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what came later and is not used: keys of before stay what they were."""
+    return {name: value for name, value in settings.items() if name not in LATER or value is not None}
 
 
 def _left_out(skipped: list[str]) -> str:

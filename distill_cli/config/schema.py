@@ -11,19 +11,15 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from distill_cli.config.gates import Gates
 from distill_cli.config.nearest import nearest
-from distill_cli.errors import ConfigError
+from distill_cli.config.rules import require as require
+from distill_cli.config.transfer import Transfer
 
 Spec = dict[str, Any]
 MOST_SEEDS = 2**63  # torch takes no larger one
 EXPORT_FORMATS = ("onnx", "torch_export", "hub")
 NAME = re.compile(r"[\w.+-]{0,60}")  # it becomes a part of file names
-
-
-def require(holds: bool, key: str, value: object, rule: str) -> None:
-    """Raise `ConfigError` naming the override, its value and the rule it breaks."""
-    if not holds:
-        raise ConfigError(f"{key}={value}: {rule}")
 
 
 @dataclass
@@ -41,6 +37,7 @@ class Training:
     label_smoothing: float
     l1: float
     clip_norm: float | None
+    max_norm: float | None
     ema: float | None
     validate_every: int
 
@@ -53,7 +50,7 @@ class Training:
         at_least(1, "epochs", "batch_size", "accumulation", "validate_every")
         at_least(0, "l1")
         require(0 <= self.seed < MOST_SEEDS, f"{role}.seed", self.seed, "must be in [0, 2^63)")
-        lr, clip, ema = self.optimizer.get("lr"), self.clip_norm, self.ema
+        lr, ema = self.optimizer.get("lr"), self.ema
         is_rate = isinstance(lr, int | float) and math.isfinite(lr) and lr > 0
         require(is_rate, f"{role}.optimizer.lr", lr, "must be a number above 0")
         require(
@@ -62,7 +59,9 @@ class Training:
             self.label_smoothing,
             "must be in [0, 1)",
         )
-        require(clip is None or clip > 0, f"{role}.clip_norm", clip, "must be above 0, or null for none")
+        for field in ("clip_norm", "max_norm"):
+            limit = getattr(self, field)
+            require(limit is None or limit > 0, f"{role}.{field}", limit, "must be above 0, or null for none")
         require(ema is None or 0 < ema < 1, f"{role}.ema", ema, "must be in (0, 1), or null for none")
         require(
             self.accumulation <= max(1, self.batch_size // 2),
@@ -108,6 +107,7 @@ class Evaluate:
     latency: bool
     pictures: int
     diagnosis: int
+    bias: Any  # a number for each class that is named, or `fit`; or null
 
 
 @dataclass
@@ -127,61 +127,6 @@ class Export:
         require(self.samples >= 1, "export.samples", self.samples, "must be at least 1")
         is_tolerance = math.isfinite(self.tolerance) and self.tolerance > 0
         require(is_tolerance, "export.tolerance", f"{self.tolerance:g}", "must be a number above 0")
-
-
-@dataclass
-class Gates:
-    """Thresholds for CI; null is no gate. Fractions, not percent.
-
-    `Any`, because no type could answer `91%` with what to type instead.
-    """
-
-    min_top1: Any
-    max_drop: Any
-    min_gain: Any
-    min_gap_closed: Any
-    min_agreement: Any
-    max_ece: Any
-    max_params: Any
-    max_latency_ms: Any
-    reference: str | None
-
-    def check(self) -> None:
-        for field in ("min_top1", "min_agreement", "max_ece"):
-            self._check_fraction(field, 0, 1)
-        for field in ("max_drop", "min_gain"):
-            self._check_fraction(field, -1, 1)
-        self._check_fraction("min_gap_closed", -1, 2)  # above 1 for a student better than its teacher
-        latency, params = self.max_latency_ms, self.max_params
-        is_latency = latency is None or 0 < _number(latency) < math.inf
-        require(is_latency, "gates.max_latency_ms", latency, "must be a number above 0, in milliseconds")
-        is_count = params is None or (_number(params) >= 1 and _number(params).is_integer())
-        require(is_count, "gates.max_params", params, "must be a whole number above 0, such as 50000")
-        self.max_params = None if params is None else int(params)
-        require(self.reference != "", "gates.reference", "", "must be the path of a report.json")
-
-    def _check_fraction(self, field: str, least: int, most: int) -> None:
-        value = getattr(self, field)
-        if value is not None and not least <= _number(value) <= most:
-            meant = _fraction(value, most)
-            is_percent = least <= meant <= most
-            rule = f"is a fraction: {meant:g}" if is_percent else f"must be a number in [{least}, {most}]"
-            raise ConfigError(f"gates.{field}={value}: {rule}")
-
-
-def _number(value: object) -> float:
-    """NaN for what is none."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-
-
-def _fraction(typed: object, most: int) -> float:
-    """What 91, `91%` and `0,91` mean; NaN for what means nothing."""
-    text = str(typed).strip().replace(",", ".")
-    try:
-        number = float(text.removesuffix("%"))
-    except ValueError:
-        return math.nan
-    return number / 100 if text.endswith("%") or abs(number) > most else number
 
 
 @dataclass
@@ -212,6 +157,7 @@ class Config:
     precision: str
     compile: str
     trainer: Trainer
+    transfer: Transfer
     evaluate: Evaluate
     gates: Gates
     logger: Spec

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from distill_cli.config.schema import Gates
+from distill_cli.config.gates import Gates
 from distill_cli.errors import GateFailed
 from distill_cli.evaluation.reference import Reference
 from distill_cli.evaluation.report import is_within_noise

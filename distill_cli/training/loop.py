@@ -32,6 +32,7 @@ from distill_cli.runtime.signals import StopRequest
 from distill_cli.schedules import Schedule
 from distill_cli.training.averages import WeightAverage
 from distill_cli.training.checkpoints import load_checkpoint, save_checkpoint
+from distill_cli.training.max_norm import limit_norms
 from distill_cli.training.meter import REMEDY, Meter
 from distill_cli.training.objectives import Logs, Objective
 from distill_cli.training.optimizers import build_optimizer
@@ -156,6 +157,8 @@ class Trainer:
                 nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.recipe.max_norm is not None:
+            limit_norms(self.model, self.recipe.max_norm)
         if self.average is not None:
             self.average.update(self.model)
 

@@ -33,6 +33,7 @@ RECIPE = Training(
     label_smoothing=0.0,
     l1=0.0,
     clip_norm=None,
+    max_norm=None,
     ema=None,
     validate_every=2,
 )
@@ -361,6 +362,14 @@ def test_what_trains_along_is_clipped_apart_from_the_model(tmp_path):
     beside = run(Trainer(worker.run))
     assert torch.equal(weights(beside), weights(alone))
     assert (weights(part) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_max_norm_holds_the_weights_into_every_unit(tmp_path):
+    def longest(model):
+        return max(p.flatten(1).norm(dim=1).max().item() for p in model.parameters() if p.ndim >= 2)
+
+    free, held = (run(trainer(tmp_path, max_norm=limit)) for limit in (None, 0.5))
+    assert longest(held) <= 0.5 + 1e-6 < 0.6 < longest(free)
 
 
 def test_l1_pulls_weights_towards_zero(tmp_path):
