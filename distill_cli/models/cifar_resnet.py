@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from distill_cli.models.convolution import conv1x1, conv3x3, start_as_he
+
 
 class CifarResNet(nn.Module):
     """`depth` = 6n + 2 layers: a stem of `widths[0]` channels, then three stages of n basic blocks each.
@@ -29,7 +31,7 @@ class CifarResNet(nn.Module):
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, ...), not {depth}")
         if len(widths) != 4:
             raise ValueError(f"widths must be four numbers (stem and three stages), not {list(widths)}")
-        self.conv1 = _conv3x3(in_channels, widths[0])
+        self.conv1 = conv3x3(in_channels, widths[0])
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU()
         self.layer1 = _stage(widths[0], widths[1], blocks, stride=1)
@@ -37,9 +39,7 @@ class CifarResNet(nn.Module):
         self.layer3 = _stage(widths[2], widths[3], blocks, stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(widths[3], num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_as_he(self)
 
     def forward(self, pictures: Tensor) -> Tensor:
         features = self.relu(self.bn1(self.conv1(pictures)))
@@ -53,16 +53,15 @@ class BasicBlock(nn.Module):
 
     def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = _conv3x3(in_channels, width, stride)
+        self.conv1 = conv3x3(in_channels, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu1 = nn.ReLU()
-        self.conv2 = _conv3x3(width, width)
+        self.conv2 = conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu2 = nn.ReLU()
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != width:
-            projection = nn.Conv2d(in_channels, width, 1, stride, bias=False)
-            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(width))
+            self.downsample = nn.Sequential(conv1x1(in_channels, width, stride), nn.BatchNorm2d(width))
 
     def forward(self, features: Tensor) -> Tensor:
         residual = self.relu1(self.bn1(self.conv1(features)))
@@ -75,7 +74,3 @@ def _stage(in_channels: int, width: int, blocks: int, stride: int) -> nn.Sequent
     channels = [in_channels, *[width] * blocks]
     strides = [stride, *[1] * (blocks - 1)]
     return nn.Sequential(*(BasicBlock(*pair, s) for pair, s in zip(pairwise(channels), strides, strict=True)))
-
-
-def _conv3x3(in_channels: int, width: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)

@@ -97,7 +97,7 @@ def _sizes(passed: Sequence[Passed], image_shape: ImageShape) -> list[Passed]:
     by_size: dict[tuple[int, ...], list[Passed]] = {}
     for layer in layers:
         by_size.setdefault(layer.shape[1:], []).append(layer)
-    last = {id(_last_outermost(layers)) for layers in by_size.values()}
+    last = {id(_last_outermost(layers, passed)) for layers in by_size.values()}
     return [layer for layer in passed if id(layer) in last]
 
 
@@ -117,8 +117,13 @@ def _trunks(maps: Sequence[Passed]) -> set[str]:
     return {parent for parent, several in sizes.items() if len(several) > 1}
 
 
-def _last_outermost(layers: Iterable[Passed]) -> Passed:
-    return min(reversed(list(layers)), key=lambda layer: layer.path.count("."))
+def _last_outermost(layers: Iterable[Passed], passed: Sequence[Passed]) -> Passed:
+    """Within the fewest modules that hand something on themselves, which an `nn.ModuleList` does not."""
+    return min(reversed(list(layers)), key=lambda layer: sum(_is_within(layer, other) for other in passed))
+
+
+def _is_within(layer: Passed, other: Passed) -> bool:
+    return layer.path.startswith(f"{other.path}.")
 
 
 def _blocks(passed: Sequence[Passed], image_shape: ImageShape) -> list[Passed]:
