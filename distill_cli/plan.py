@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from omegaconf.resolvers import oc
 from distill_cli.artifacts.given_weights import GivenWeights
 from distill_cli.artifacts.store import Place
 from distill_cli.config.environment import refuse_secrets
+from distill_cli.config.identities import recipe_identity, report_identity
 from distill_cli.config.lineage import links_of
 from distill_cli.config.loss_terms import identity_of
 from distill_cli.config.schema import Config, Training, require
@@ -35,16 +36,6 @@ _NO_DEFAULT: Any = object()
 FORMATS = {"teacher": 2, "soft_labels": 2, "student": 2, "evaluation": 2}
 DENSE = "distill_cli.soft_labels.encodings.Dense"  # every logit, true enough for figures that are quoted
 NOT_IN_THE_ROWS = ("resident", "allow_error", "embedding")  # of the soft_labels config
-OUTSIDE_THE_RECIPE = (  # named on their own in an identity
-    "model",
-    "seed",
-    "checkpoint",
-    "views",
-    "average",
-    "weights",
-    "init",
-)
-LATER = ("max_norm", "bias")  # null unless used
 
 
 @dataclass(frozen=True)
@@ -183,7 +174,7 @@ class Plan(Teaching):
             "baseline": self.baseline.key if has_baseline else None,
             "teacher_logits": None if logits is None else logits.place.key,
             "data": self._data_identity,
-            "settings": _said(asdict(self.config.evaluate)),
+            "settings": report_identity(self.config.evaluate, self.bias),
             "precision": self.config.precision,
             **({"chain": [link.role for link in self.links]} if self.taught_by else {}),
         }
@@ -191,10 +182,9 @@ class Plan(Teaching):
 
     @cached_property
     def _student_alone(self) -> dict[str, Any]:
+        init = {} if self.former is None else {"init": self.former.identity(self.data.classes)}
         alone = self._trained("student", self.config.student, self.config.views)
-        if self.former is None:
-            return alone
-        return {**alone, "init": self.former.identity(self.data.classes)}
+        return {**alone, **self.transfer.identity, **init}
 
     @cached_property
     def _distillation(self) -> dict[str, Any]:
@@ -237,13 +227,12 @@ class Plan(Teaching):
         return f"{self.config.teacher.model.get('name', 'teacher')}-{self.data.name}"
 
     def _trained(self, stage: str, training: Training, views: Mapping[str, Any]) -> dict[str, Any]:
-        recipe = {field.name: getattr(training, field.name) for field in fields(training)}
         return {
             "stage": stage,
             "format": FORMATS[stage],
             "data": self._data_identity,
             "model": without_labels(training.model),
-            "recipe": _said({name: recipe[name] for name in recipe if name not in OUTSIDE_THE_RECIPE}),
+            "recipe": recipe_identity(training),
             "views": without_labels(views),
             "seed": training.seed,
             "precision": self.config.precision,
@@ -284,11 +273,6 @@ def _environment_recorded() -> Iterator[set[str]]:
         yield read
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
-
-
-def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what came later and is not used: keys of before stay what they were."""
-    return {name: value for name, value in settings.items() if name not in LATER or value is not None}
 
 
 def _left_out(skipped: list[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from distill_cli.artifacts.former import FormerStudent
 from distill_cli.artifacts.given_weights import GivenWeights
 from distill_cli.artifacts.store import WEIGHTS
+from distill_cli.config.bias import Bias, read_bias
 from distill_cli.config.lineage import link_name, members_of, peers_of, weights_of
 from distill_cli.config.loss_terms import (
     OF_TEACHER,
@@ -27,6 +28,7 @@ from distill_cli.config.loss_terms import (
 from distill_cli.config.schema import Config, Spec, require
 from distill_cli.config.targets import TARGET, instantiate
 from distill_cli.data.splits import DataSet
+from distill_cli.data.transfer import TransferSet, transfer_set
 from distill_cli.errors import ConfigError
 from distill_cli.schedules import Learned, values_of
 
@@ -70,6 +72,7 @@ class Teaching:
             instantiate(recipe.lr_schedule, f"{role}.lr_schedule")
         if self.distils:
             self.teacher_is_online  # noqa: B018
+        self.transfer, self.bias  # noqa: B018
         self.first._check_teachers()
         hard_weight(self.config.loss)
         if self.distils:
@@ -134,6 +137,17 @@ class Teaching:
         if not path.is_file():
             raise ConfigError(f"{what}: there is no such file")
         return GivenWeights.at(path, what)
+
+    @cached_property
+    def transfer(self) -> TransferSet:
+        """The train samples that students learn from, and their baselines."""
+        return transfer_set(self.config.transfer, self.data, mixes=self.mixes)
+
+    @cached_property
+    def bias(self) -> Bias:
+        """What is added to the student's logits before it is measured."""
+        can_fit = len(self.data.validation) > 0
+        return read_bias(self.config.evaluate.bias, self.data.classes, can_fit=can_fit)
 
     @cached_property
     def teacher_model(self) -> Spec:

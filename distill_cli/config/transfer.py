@@ -1,4 +1,4 @@
-"""The transfer set: the train samples that a student learns from (Hinton et al. 2015, arXiv:1503.02531)."""
+"""What users say of the transfer set; data/transfer.py has which samples these are."""
 
 from __future__ import annotations
 
@@ -14,10 +14,27 @@ class Transfer:
 
     fraction: float
     classes: Any  # names, or numbers where no class has such a name; null: all
-    without: Any  # the same
+    without: Any  # the same; null: none
 
     def __post_init__(self) -> None:
-        rule = "must be in (0, 1]: the share of each class that students see"
-        require(0 < self.fraction <= 1, "transfer.fraction", f"{self.fraction:g}", rule)
+        share = "must be in (0, 1]: the share of train that students see"
+        require(0 < self.fraction <= 1, "transfer.fraction", f"{self.fraction:g}", share)
         both = self.classes is not None and self.without is not None
         require(not both, "transfer.without", self.without, "beside transfer.classes; leave one of them out")
+
+    @property
+    def option(self) -> str:
+        """What was set, as it was typed; nothing where nothing was."""
+        for name in ("classes", "without"):
+            if getattr(self, name) is not None:
+                return f"transfer.{name}={_typed(getattr(self, name))}"
+        return f"transfer.fraction={self.fraction:g}" if self.fraction < 1 else ""
+
+
+def several(value: Any) -> list[Any]:
+    """One class is a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def _typed(value: Any) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -1,4 +1,4 @@
-"""Which samples are held out, or keep their label: decided one by one, by a hash of what a sample is.
+"""Which samples are held out, keep their label, or are shown to students: decided one by one, by a hash of each.
 
 A sample's key is its position, or its path where it is a file. So a set that grows keeps every role it has
 given, and a larger fraction contains the smaller one. The share is met on average, not to the sample.
@@ -17,7 +17,9 @@ from distill_cli.data.splits import UNLABELLED, Split
 from distill_cli.errors import ConfigError
 
 # One stream of random numbers for each decision, far away from the small numbers that views use.
-TEST, VALIDATION, LABELLED = (int.from_bytes(word) for word in (b"test", b"validate", b"labelled"))
+TEST, VALIDATION, LABELLED, TRANSFER = (
+    int.from_bytes(word) for word in (b"test", b"validate", b"labelled", b"transfer")
+)
 
 
 def keys_of(split: Split) -> NDArray[np.uint64]:

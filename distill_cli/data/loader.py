@@ -30,7 +30,10 @@ Prepare = Callable[[Batch], Batch]
 
 
 class Loader:
-    """Batches of one split; `views` None yields clean pictures."""
+    """Batches of one split; `views` None yields clean pictures.
+
+    `only`: the samples that an epoch goes through, by their numbers in the split; None: all.
+    """
 
     def __init__(
         self,
@@ -39,11 +42,14 @@ class Loader:
         device: torch.device,
         views: Views | None = None,
         *,
+        only: Integers | None = None,
         resident_bytes: float = 4e9,
         workers: int | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
-        self.size = len(split)
+        self.samples = len(split)
+        self.only = only
+        self.size = self.samples if only is None else len(only)  # of an epoch
         self.classes = len(data.classes)
         self.views = views
         self.device = device
@@ -52,7 +58,8 @@ class Loader:
         workers = default_workers(device) if workers is None else workers
         self.pixels = open_pixels(split, recipe, device, resident_bytes=resident_bytes, workers=workers)
         self.labels = torch.from_numpy(split.labels).to(device)
-        self.all_labelled = bool((split.labels != UNLABELLED).all())
+        shown = split.labels if only is None else split.labels[only]
+        self.all_labelled = bool((shown != UNLABELLED).all())
         self.scale = 1 / (255 * _per_channel(data.std, device))
         self.shift = _per_channel(data.mean, device) / _per_channel(data.std, device)
         self.row_bytes = 4 * math.prod(data.image_shape) + 8 * self.classes
@@ -60,7 +67,7 @@ class Loader:
     def clean(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """Samples [start, stop) in order, without augmentation. Only for a loader without views."""
         assert self.views is None, "this loader augments"
-        index = np.arange(start, self.size if stop is None else stop)
+        index = np.arange(start, self.samples if stop is None else stop)
         nothing = np.empty((len(index), 0), np.float32)
         for stretch in self._stretches(Draws(index, np.full_like(index, CLEAN), nothing), batch_size):
             yield from stretch.batches(batch_size)
@@ -73,14 +80,15 @@ class Loader:
         prepare: Prepare = lambda stretch: stretch,
         each: int = 1,
     ) -> Iterator[Batch]:
-        """Samples in the given order, each in the view that belongs to the epoch, or in `each` of them.
+        """Samples in an order of [0, size), each in the view that belongs to the epoch, or in `each` of them.
 
         Views of a sample are rows side by side, and `batch_size` counts samples. `prepare` is given each stretch
         before it is cut into batches.
         """
         assert self.views is not None, "this loader does not augment"
-        view = self.views.view_in_epoch(order, epoch, each)
-        yield from self.view(np.repeat(order, each), view, batch_size * each, prepare)
+        index = order if self.only is None else self.only[order]
+        view = self.views.view_in_epoch(index, epoch, each)
+        yield from self.view(np.repeat(index, each), view, batch_size * each, prepare)
 
     def view(
         self,
@@ -94,7 +102,7 @@ class Loader:
         drawn = max(1, MOST_DRAWN // batch_size) * batch_size
         for start in range(0, len(index), drawn):
             rows = slice(start, start + drawn)
-            draws = self.views.draw(index[rows], view[rows], self.size)
+            draws = self.views.draw(index[rows], view[rows], self.samples)
             for stretch in self._stretches(draws, batch_size):
                 yield from prepare(stretch).batches(batch_size)
 

@@ -42,6 +42,7 @@ class ContrastiveDistillation(nn.Module):
     of_student: Tensor  # what is remembered, (samples, width)
     of_teacher: Tensor
     scale: Tensor  # Z of each direction, (2,); 0 before the first batch
+    shown: Tensor | None  # numbers of the samples that there are to draw from; None: all
     groups: Tensor  # the classes; a group of its own for each sample without a label, (samples,)
 
     def __init__(
@@ -60,11 +61,14 @@ class ContrastiveDistillation(nn.Module):
         setting.require_samples("crd")
         self.views = setting.views
         self.register_buffer("groups", _groups(setting.labels), persistent=False)
-        others = setting.samples - int(self.groups.bincount().max())
+        self.register_buffer("shown", setting.shown, persistent=False)
+        groups = self.groups if setting.shown is None else self.groups[setting.shown]
+        self.samples = len(groups)
+        others = self.samples - int(groups.bincount().max())
         if others == 0:
             raise ConfigError("crd needs train samples of two classes at least; use loss=kd")
         self.negatives = min(self.negatives, others)
-        self.drawn = min(setting.samples, math.ceil(self.negatives * setting.samples / others))
+        self.drawn = min(self.samples, math.ceil(self.negatives * self.samples / others))
         self.embed_student = nn.Linear(student.embedded.shape[1], self.width)
         self.embed_teacher = nn.Linear(teacher.embedded.shape[1], self.width)
         bound = math.sqrt(3 / self.width)  # norm 1 on average
@@ -93,10 +97,11 @@ class ContrastiveDistillation(nn.Module):
 
     def _others(self, device: torch.device) -> Tensor:
         """Numbers of samples, (drawn,). A few of many may be there twice; a permutation of all would cost more."""
-        samples = len(self.groups)
-        if self.drawn * MANY <= samples:
-            return torch.randint(samples, (self.drawn,), device=device)
-        return torch.randperm(samples, device=device)[: self.drawn]
+        if self.drawn * MANY <= self.samples:
+            drawn = torch.randint(self.samples, (self.drawn,), device=device)
+        else:
+            drawn = torch.randperm(self.samples, device=device)[: self.drawn]
+        return drawn if self.shown is None else self.shown[drawn]
 
     def _contrast(self, direction: int, anchors: Tensor, memory: Tensor, draw: _Draw) -> Tensor:
         """The mean over the batch of one direction."""
@@ -104,7 +109,7 @@ class ContrastiveDistillation(nn.Module):
         near, others = (anchors * memory[draw.rows]).sum(dim=1).exp(), memory[draw.others]
         with torch.no_grad():
             far = (anchors @ others.T).exp_().masked_fill_(draw.same, 0)  # (batch, drawn)
-            noise = self.negatives / len(memory) * self._scale(direction, near, far, draw.scaled_up)
+            noise = self.negatives / self.samples * self._scale(direction, near, far, draw.scaled_up)
         told_apart: Tensor = _SumOfLogs.apply(anchors, far, others, noise)
         return ((noise / near).log1p() + draw.scaled_up * told_apart).mean()
 
@@ -112,7 +117,7 @@ class ContrastiveDistillation(nn.Module):
         """Z; where there is none yet, the mean over all pairs times the number of samples."""
         mean = (near + scaled_up * far.sum(dim=1)).mean() / (self.negatives + 1)
         known = self.scale[direction]
-        known = torch.where(known > 0, known, len(self.groups) * mean)
+        known = torch.where(known > 0, known, self.samples * mean)
         if self.training:
             self.scale[direction] = known
         return known

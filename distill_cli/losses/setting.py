@@ -24,6 +24,7 @@ class Setting:
     classifier: nn.Linear | None = None  # a copy of the teacher's last layer, not trained; None: it has none
     known_classes: Tensor | None = None  # columns of the classes that `student.init` knew, (known,)
     views: int = 1  # of a sample in a step: that many rows side by side have its number
+    shown: Tensor | None = None  # numbers of the samples that the student is shown; None: all of them
     mixes: bool = False  # views show mixtures of two samples, under the number of the first
 
     @property

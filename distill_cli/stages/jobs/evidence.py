@@ -56,7 +56,8 @@ def gather(
 
     Where the soft labels are gone, what comes from them is None.
     """
-    index = _spread(len(plan.data.train), plan.config.evaluate.diagnosis)
+    shown = plan.transfer.index
+    index = shown[_spread(len(shown), plan.config.evaluate.diagnosis)]
     with runtime.at_work():
         train_top1 = _train_top1(plan, student, runtime, index)
         try:

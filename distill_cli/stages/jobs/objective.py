@@ -150,6 +150,7 @@ class _Fitting:
             classifier=_frozen(classifier_of(teacher)) if teacher is not None else None,
             known_classes=known,
             views=plan.views_per_sample,
+            shown=None if plan.transfer.is_whole else torch.from_numpy(plan.transfer.index),
             mixes=plan.mixes,
         )
         seen_by_teacher = Outputs(torch.zeros(2, classes))

@@ -107,7 +107,9 @@ def _train(plan: Plan, pupil: Pupil, objective: Objective, on_epoch: OnEpoch) ->
     setting = "teacher" if pupil.role == "teacher" else "student"
     with memory_advice(f"{setting}.batch_size, or raise {setting}.accumulation"):
         members, views = trained_together(model), objective.views_per_sample
-        runtime = training_runtime(plan, members[0], recipe, passes=len(members) * views)
+        only = None if pupil.role == "teacher" or plan.transfer.is_whole else plan.transfer.index
+        samples = len(plan.data.train if only is None else only)
+        runtime = training_runtime(plan, members[0], recipe, samples, passes=len(members) * views)
         if pupil.role == "student" and plan.needs & INSIDE:
             runtime = replace(runtime, compile=False, graphs=False)  # hooks are Python
         if runtime.device.type == "cpu" and runtime.dtype != torch.float32:
@@ -119,7 +121,7 @@ def _train(plan: Plan, pupil: Pupil, objective: Objective, on_epoch: OnEpoch) ->
                 model=model,
                 objective=objective,
                 lr_schedule=instantiate(recipe.lr_schedule),
-                loader=train_loader(plan, pupil.views, runtime),
+                loader=train_loader(plan, pupil.views, runtime, only),
                 validate=_Validation(plan, runtime),
                 runtime=runtime,
                 key=place.key,
@@ -147,9 +149,11 @@ def _announcement(pupil: Pupil, plan: Plan, trainer: Trainer, resumed: bool) -> 
     start = f", resumed in epoch {trainer.epoch + 1}" if resumed else ""
     views = f" in {views} views a step" if (views := trainer.run.objective.views_per_sample) > 1 else ""
     size = f"{count_parameters(trainer.model):,} parameters"
+    loader = trainer.run.loader
+    samples = f"{loader.size:,}" + (f" of {loader.samples:,}" if loader.size < loader.samples else "")
     return (
         f"{_called(pupil, plan)}: {_names(pupil, plan)}, {size}, "
-        f"{len(plan.data.train):,} samples{views} × {recipe.epochs} epochs on {trainer.run.runtime}{start}"
+        f"{samples} samples{views} × {recipe.epochs} epochs on {trainer.run.runtime}{start}"
     )
 
 

@@ -14,7 +14,7 @@ from distill_cli.artifacts.store import Place, verified
 from distill_cli.config.schema import Spec, Training
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import Split
-from distill_cli.data.views.views import open_views
+from distill_cli.data.views.views import Integers, open_views
 from distill_cli.errors import ResourceError
 from distill_cli.losses.averaging import Average
 from distill_cli.models.artifact import WEIGHTS, with_reused_classifier
@@ -46,9 +46,11 @@ def runtime_for(plan: Plan, model: nn.Module, batch_size: int) -> Runtime:
     return open_runtime(plan, replace(_work(plan, model), batch=batch_size))
 
 
-def training_runtime(plan: Plan, model: nn.Module, recipe: Training, passes: int = 1) -> Runtime:
+def training_runtime(
+    plan: Plan, model: nn.Module, recipe: Training, samples: int, passes: int = 1
+) -> Runtime:
     """How this machine trains a model. `passes`: of a sample in a step, in all its views, through all peers."""
-    steps = recipe.epochs * steps_per_epoch(len(plan.data.train), recipe.batch_size)
+    steps = recipe.epochs * steps_per_epoch(samples, recipe.batch_size)
     pictures = recipe.batch_size * passes
     work = replace(_work(plan, model), steps=steps, batch=pictures, parts=recipe.accumulation)
     return open_runtime(plan, work)
@@ -118,21 +120,31 @@ def _cached_teacher(plan: Plan, device: torch.device, views: int | None) -> Cach
     return CachedTeacher(LabelReader(labels, encoding, device, resident, plan.config.trainer.resident_bytes))
 
 
-def train_loader(plan: Plan, views: Mapping[str, Any], runtime: Runtime) -> Loader:
-    return _loader(plan, plan.data.train, runtime, views)
+def train_loader(
+    plan: Plan, views: Mapping[str, Any], runtime: Runtime, only: Integers | None = None
+) -> Loader:
+    """All of train; or the samples with these numbers."""
+    return _loader(plan, plan.data.train, runtime, views, only)
 
 
 def clean_loader(plan: Plan, split: Split, runtime: Runtime) -> Loader:
     return _loader(plan, split, runtime, None)
 
 
-def _loader(plan: Plan, split: Split, runtime: Runtime, views: Mapping[str, Any] | None) -> Loader:
+def _loader(
+    plan: Plan,
+    split: Split,
+    runtime: Runtime,
+    views: Mapping[str, Any] | None,
+    only: Integers | None = None,
+) -> Loader:
     trainer = plan.config.trainer
     return Loader(
         split,
         plan.data,
         runtime.device,
         None if views is None else open_views(views, plan.data.image_shape[1:]),
+        only=only,
         resident_bytes=trainer.resident_bytes,
         workers=trainer.workers,
         memory_format=runtime.memory_format,
