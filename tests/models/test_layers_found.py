@@ -122,6 +122,26 @@ def test_layers_are_found_in_pictures_that_are_not_square():
     assert [layer.path for layer in found_layers(cifar(), (3, 20, 52))] == STAGES
 
 
+class InAList(nn.Module):
+    """A stem, and blocks in a list, which itself hands on nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU()) for _ in range(2))
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, pictures):
+        features = self.stem(pictures)
+        for block in self.blocks:
+            features = block(features)
+        return self.fc(features.mean(dim=(2, 3)))
+
+
+def test_blocks_in_a_list_are_as_far_out_as_what_stands_beside_the_list():
+    assert [layer.path for layer in found_layers(InAList(), SMALL)] == ["blocks.1"]
+
+
 def test_maps_of_one_pixel_count_only_where_there_are_no_others():
     assert [layer.path for layer in found_layers(cnn(pool=8), SMALL)] == ["stages.0", "stages.2"]
     assert [layer.path for layer in found_layers(cnn(), (3, 1, 1))] == ["stages"]
