@@ -1,11 +1,11 @@
 # Everything runs in .venv, which the first target that needs it creates; nothing else of the system is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-BENCHES := $(filter-out bare cifar_files common gpu limits methods peak textbook workloads,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHES := $(filter-out bare cifar_files common gpu limits methods peak table textbook workloads,$(basename $(notdir $(wildcard benchmarks/*.py))))
 READY := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench bench-gpu clean
+.PHONY: help install demo test lint format bench bench-gpu table clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,9 @@ bench: $(READY) ## Measure; make bench NAME=startup for one of benchmarks/
 
 bench-gpu: $(READY) ## Measure on an NVIDIA GPU; without one it says so
 	@$(BIN)/python benchmarks/gpu.py
+
+table: $(READY) ## Reproduce a published table; make table lists them, NAME=mnist_hinton makes one
+	@$(BIN)/python benchmarks/table.py $(NAME) $(ARGS)
 
 clean: ## Remove .venv, caches and outputs; artifacts/ and data/ stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist outputs

@@ -16,16 +16,20 @@ Figures = Mapping[str, Sequence[float]]  # a question in words, and what was mea
 def machine() -> dict[str, object]:
     import torch
 
-    model = next((line for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ": unknown")
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
-        "cpu": model.partition(":")[2].strip(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": gpus,
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def cpu_name() -> str:
+    model = next((line for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ": unknown")
+    return model.partition(":")[2].strip()
 
 
 def knob(name: str, default: int) -> int:

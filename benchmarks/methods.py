@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from common import RESULTS, knob, machine
+from tables.calls import call
 
 from distill_cli.data.torchvision_sets import fashion_mnist
 from distill_cli.errors import DistillError
@@ -107,26 +107,21 @@ def measure(workload: Workload) -> None:
 def run(words: list[str]) -> Row:
     """Of each seed the test top-1 of the three models; or why there is none."""
     with tempfile.TemporaryDirectory() as directory:
-        more = (
+        places = (
             f"hydra.sweep.dir={directory}",
             f"paths.artifacts={ARTIFACTS}",
             f"paths.data={DATA.absolute()}",
         )
-        ended = subprocess.run(
-            [str(Path(sys.executable).parent / "distill"), *words, *more],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        results = [json.loads(path.read_text()) for path in sorted(Path(directory).glob("*/result.json"))]
-    done = [result["models"] for result in results if "models" in result]
+        ended = call([*words, *places], Path(directory), quiet=True)
+    if ended.stopped:
+        raise SystemExit(ended.stopped)
+    done = [result["models"] for result in ended.results if "models" in result]
     figures: Row = {
         role: [models[role]["top1"] for models in done if models.get(role)]
         for role in ("teacher", "student", "baseline")
     }
-    if ended.returncode:
-        complaints = [line for line in ended.stderr.splitlines() if "error" in line]
-        figures["failed"] = complaints[0] if complaints else f"exit code {ended.returncode}"
+    if ended.code:
+        figures["failed"] = ended.complaint
     return figures
 
 

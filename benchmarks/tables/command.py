@@ -1,0 +1,89 @@
+"""`make table`: which table, what is missing of it, and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill_cli.artifacts.files import make_directory, write_bytes
+from distill_cli.errors import ConfigError, DistillError, Interrupted
+from distill_cli.runtime.console import complain, counted, say
+from tables.description import Page, Table
+from tables.expansion import names, page_with, read_page
+from tables.figure import draw
+from tables.keys import CannotRun
+from tables.page import markdown
+from tables.records import Results
+from tables.runs import Missing, make, missing
+from tables.settings import MISSING, PAGE, Settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0, or 1 where a run failed, or what `distill` would leave with. `NAME [OVERRIDE …]`."""
+    try:
+        if not arguments:
+            _list(Settings.of(os.environ, ()).descriptions)
+            return 0
+        name, *words = arguments
+        return make_page(name, Settings.of(os.environ, words))
+    except CannotRun as error:
+        complain(str(error))
+        return ConfigError.exit_code
+    except (DistillError, Interrupted) as error:
+        complain(" ".join(str(error).split()))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def make_page(name: str, settings: Settings) -> int:
+    """Run what is missing of the tables called `name`, and write the page that shows them."""
+    page = page_with(settings.descriptions, name)
+    tables = [table for table in page.tables if name in (table.name, page.name)]
+    results = {table.name: results_of(table, settings) for table in page.tables}
+    if settings.only == PAGE:
+        write(page, results, settings)
+        return 0
+    wanted = {table.name: missing(table, results[table.name], settings) for table in tables}
+    for table in tables:
+        _tell(table, wanted[table.name], settings)
+    if settings.only == MISSING:
+        return 0
+    try:
+        for table in tables:
+            stopped = make(table, wanted[table.name], results[table.name], settings)
+            if stopped is not None:
+                say(f"interrupted; make table NAME={name} goes on from here")
+                return stopped
+    finally:
+        for table in tables:
+            results[table.name].write()
+        write(page, results, settings)
+    return int(any(results[table.name].failed for table in tables))
+
+
+def results_of(table: Table, settings: Settings) -> Results:
+    return Results.at(settings.results / f"{table.name}.json")
+
+
+def write(page: Page, results: dict[str, Results], settings: Settings) -> None:
+    make_directory(settings.results)
+    path = settings.results / f"{page.name}.md"
+    write_bytes(path, markdown(page, results).encode())
+    for table in page.tables:
+        if (drawn := draw(table, results[table.name])) is not None:
+            write_bytes(path.with_name(f"{table.name}.svg"), drawn.encode())
+    say(f"page: {path}")
+
+
+def _tell(table: Table, wanted: Sequence[Missing], settings: Settings) -> None:
+    say(f"{table.name}: {counted(len(wanted), 'run')} to do of {len(settings.chosen(table))}")
+    if settings.only == MISSING:
+        for one in wanted:
+            print(f"distill run {one.run}" + (f"  # {one.why_not}" if one.why_not else ""))
+
+
+def _list(directory: Path) -> None:
+    for name in names(directory):
+        print(f"  make table NAME={name}".ljust(46), read_page(directory, name).title)

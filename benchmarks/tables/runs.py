@@ -1,0 +1,91 @@
+"""What is missing of a table, and running it: a run after the other, each recorded before the next begins.
+
+One that fails is said and recorded, and the others go on. A signal is passed on; the next call goes on from there.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill_cli.runtime.console import say
+from tables.calls import call
+from tables.description import Run, Table, words_of
+from tables.keys import CannotRun, Keys, KeysOf, planning, refuse_other_results
+from tables.recording import recorded
+from tables.records import Results
+from tables.settings import Settings
+
+UNSAID = (
+    "evaluate.latency=false",
+    "evaluate.diagnosis=0",
+    "evaluate.pictures=0",
+)  # of the report: no page shows it
+
+
+@dataclass(frozen=True)
+class Missing:
+    run: Run
+    keys: Keys
+    why_not: str = ""  # it cannot even begin
+
+
+def missing(table: Table, results: Results, settings: Settings) -> list[Missing]:
+    """Runs asked for and not recorded with the keys of today; what is known under other words gets today's.
+
+    Raises `CannotRun` where words beside the table would change results, and `DataError` where data is not there.
+    """
+    with planning() as keys_of:
+        found = list(_missing(table, results, settings, keys_of))
+    results.forget_former_words(table)
+    return found
+
+
+def _missing(table: Table, results: Results, settings: Settings, keys_of: KeysOf) -> Iterator[Missing]:
+    is_settled = not settings.words
+    for run in settings.chosen(table):
+        try:
+            keys = keys_of(run, settings.places)
+        except CannotRun as error:
+            yield Missing(run, {}, str(error))
+            continue
+        if not is_settled:
+            refuse_other_results(keys_of, run, settings.places, settings.words)
+            is_settled = True
+        if not results.has(run, keys, table.classes_of(run)):
+            yield Missing(run, keys)
+
+
+def make(table: Table, wanted: Sequence[Missing], results: Results, settings: Settings) -> int | None:
+    """Run them all. The exit code to leave with, where a signal came."""
+    for number, one in enumerate(wanted, 1):
+        say(f"{table.name}, run {number} of {len(wanted)}: distill run {one.run}")
+        if results.has(
+            one.run, one.keys, table.classes_of(one.run)
+        ):  # other words for one that was just made
+            continue
+        stopped = _make(table, one, results, settings)
+        if stopped is not None:
+            return stopped
+    return None
+
+
+def _make(table: Table, one: Missing, results: Results, settings: Settings) -> int | None:
+    if one.why_not:
+        _fail(results, one.run, one.why_not)
+        return None
+    with tempfile.TemporaryDirectory() as directory:
+        words = [*words_of(one.run), *UNSAID, *settings.places, *settings.words, f"hydra.run.dir={directory}"]
+        ended = call(["run", *words], Path(directory))
+    if ended.code == 0:
+        results.keep(one.run, recorded(ended.results[0], one.keys, table.classes_of(one.run)))
+    elif ended.stopped is None:
+        _fail(results, one.run, ended.complaint)
+    return ended.stopped
+
+
+def _fail(results: Results, run: Run, why: str) -> None:
+    say(f"failed: distill run {run}: {why}")
+    results.fail(run, why)
