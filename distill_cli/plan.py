@@ -17,12 +17,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from distill_cli.artifacts.given_weights import GivenWeights
 from distill_cli.artifacts.store import Place
 from distill_cli.config.environment import refuse_secrets
 from distill_cli.config.identities import recipe_identity, report_identity
 from distill_cli.config.lineage import links_of
 from distill_cli.config.loss_terms import identity_of
+from distill_cli.config.published import AS_PUBLISHED
 from distill_cli.config.schema import Config, Training, require
 from distill_cli.config.targets import without_labels
 from distill_cli.data.open import fingerprint, open_data
@@ -94,8 +94,12 @@ class Plan(Teaching):
         if len(self.members) > 1:
             return self._place("teachers", self._teacher_label, self._ensemble)
         member = self.members[0]
-        if member.checkpoint is not None:
-            identity = self._imported_teacher(member.checkpoint)
+        if member.is_published:
+            identity = self._imported_teacher(AS_PUBLISHED)
+        elif member.checkpoint is not None:
+            member.checkpoint.refuse_other_classes(self.data.classes)
+            member.checkpoint.refuse_other_pictures(self.preprocessing)
+            identity = self._imported_teacher(member.checkpoint.sha256)
         else:
             identity = self._trained("teacher", member.config.teacher, self.teacher_views)
         return self._place("teachers", self._teacher_label, identity)
@@ -238,13 +242,11 @@ class Plan(Teaching):
             "precision": self.config.precision,
         }
 
-    def _imported_teacher(self, checkpoint: GivenWeights) -> dict[str, Any]:
-        checkpoint.refuse_other_classes(self.data.classes)
-        checkpoint.refuse_other_pictures(self.preprocessing)
+    def _imported_teacher(self, checkpoint: str) -> dict[str, Any]:
         return {
             "stage": "teacher",
             "format": FORMATS["teacher"],
-            "checkpoint": checkpoint.sha256,
+            "checkpoint": checkpoint,
             "model": without_labels(self.config.teacher.model),
             "classes": list(self.data.classes),
             **self.preprocessing,

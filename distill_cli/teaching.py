@@ -25,6 +25,7 @@ from distill_cli.config.loss_terms import (
     uses_alpha,
     uses_temperature,
 )
+from distill_cli.config.published import is_as_published
 from distill_cli.config.schema import Config, Spec, require
 from distill_cli.config.targets import TARGET, instantiate
 from distill_cli.data.splits import DataSet
@@ -126,10 +127,15 @@ class Teaching:
         return None if init is None else FormerStudent.at(init)
 
     @cached_property
+    def is_published(self) -> bool:
+        """Whether the one teacher of this plan is as its makers published it. Raises `ConfigError`."""
+        return is_as_published(self.config.teacher.checkpoint, self.config.teacher.model)
+
+    @cached_property
     def checkpoint(self) -> GivenWeights | None:
-        """What the one teacher of this plan is brought in from. Raises `ConfigError` where it is no file."""
+        """The file that the one teacher of this plan is brought in from. Raises `ConfigError` where it is none."""
         typed = self.config.teacher.checkpoint
-        if typed is None:
+        if typed is None or self.is_published:
             return None
         path, what = Path(typed), f"teacher.checkpoint={typed}"
         if path.is_dir():

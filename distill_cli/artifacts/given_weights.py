@@ -79,11 +79,16 @@ class GivenWeights:
         if seen["image_shape"] != now["image_shape"]:
             then, here = ("×".join(map(str, of["image_shape"])) for of in (seen, now))
             raise ConfigError(f"{self.what} saw pictures of {then}, these are {here}; name one that saw such")
-        if (seen["mean"], seen["std"]) != (now["mean"], now["std"]):
-            mean, std = (json.dumps(seen[name], separators=(",", ":")) for name in ("mean", "std"))
-            raise ConfigError(
-                f"{self.what} saw pictures normalised in another way; set data.mean={mean} data.std={std}"
-            )
+        refuse_other_normalisation(self.what, seen, now)
+
+
+def refuse_other_normalisation(what: str, seen: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises `ConfigError` where the lists `mean` and `std` differ."""
+    if (seen["mean"], seen["std"]) != (now["mean"], now["std"]):
+        mean, std = (json.dumps(seen[name], separators=(",", ":")) for name in ("mean", "std"))
+        raise ConfigError(
+            f"{what} saw pictures normalised in another way; set data.mean={mean} data.std={std}"
+        )
 
 
 def few(names: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ def ensure_files(root: Path, dataset: str, folder: str, names: tuple[str, ...]) 
 
 def _download(root: Path, dataset: str, folder: str) -> None:
     with _created(root), TemporaryDirectory(prefix=".download-", dir=root) as beside:
-        with redirect_stdout(sys.stderr), _impatient():
+        with redirect_stdout(sys.stderr), impatient():
             import torchvision.datasets
 
             getattr(torchvision.datasets, dataset)(beside, download=True)
@@ -64,7 +64,7 @@ def _created(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def impatient() -> Iterator[None]:
     """urllib waits for ever unless told otherwise."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)

@@ -37,6 +37,7 @@ def load(
     on_error: str = "fail",
     test: float = 0.1,
     max_pixels: int = MAX_PIXELS,
+    crop: float = 1.0,
     cache: Path | None = None,
 ) -> RawSets:
     """Find the pictures under `root/path`, or under several; they are decoded later, one by one.
@@ -45,10 +46,10 @@ def load(
     `cache` is a directory for what is known of the files, so that they are read once. Raises `DataError`
     where the folders are not as they should be, or a file cannot be read.
     """
-    _check(size, channels, on_error, max_pixels)
+    _check(size, channels, on_error, max_pixels, crop)
     folders = _together([_base(root, name) for name in _paths(path)])
     classes = tuple(sorted({name for folder in folders["train"] for name in _class_names(folder)}))
-    reader = _Reader(classes, size, channels, on_error, max_pixels, cache)
+    reader = _Reader(classes, size, channels, on_error, max_pixels, crop, cache)
     found = {part: reader.read(these) for part, these in folders.items()}
     parts: dict[str, Split] = {part: split for part, (split, _) in found.items()}
     skipped = tuple(path for _, paths in found.values() for path in paths)
@@ -70,6 +71,7 @@ class _Reader:
     channels: int
     on_error: str
     max_pixels: int
+    crop: float
     cache: Path | None
 
     def read(self, folders: Sequence[Path]) -> tuple[PictureSplit, tuple[Path, ...]]:
@@ -120,10 +122,11 @@ class _Reader:
             size=self.size,
             channels=self.channels,
             max_pixels=self.max_pixels,
+            crop=self.crop,
         )
 
 
-def _check(size: int, channels: int, on_error: str, max_pixels: int) -> None:
+def _check(size: int, channels: int, on_error: str, max_pixels: int, crop: float) -> None:
     if on_error not in ("fail", "skip"):
         raise ConfigError(f"data.on_error={on_error} must be fail or skip")
     if channels not in (1, 3):
@@ -131,6 +134,8 @@ def _check(size: int, channels: int, on_error: str, max_pixels: int) -> None:
     for name, value in (("size", size), ("max_pixels", max_pixels)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigError(f"data.{name}={value} must be a whole number of pixels")
+    if isinstance(crop, bool) or not isinstance(crop, int | float) or not 0 < crop <= 1:
+        raise ConfigError(f"data.crop={crop} must be a number above 0, up to 1")
 
 
 def _paths(path: str | Sequence[str] | None) -> Sequence[str]:

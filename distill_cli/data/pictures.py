@@ -12,7 +12,7 @@ import io
 import os
 import threading
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ _opening = threading.Lock()  # `catch_warnings` is not safe among threads
 
 @dataclass(frozen=True)
 class PictureSplit:
-    """Picture files of any size. What `digest` covers is the files' bytes, not what is made of them."""
+    """Picture files of any size. What `digest` covers is the files' bytes, and `crop` where it is not 1."""
 
     folder: Path
     names: NDArray[np.object_] = field(repr=False)  # posix paths from the folder, (samples,)
@@ -43,6 +43,7 @@ class PictureSplit:
     size: int
     channels: int = 3
     max_pixels: int = MAX_PIXELS
+    crop: float = 1.0  # side of the clean picture, as a part of the short side
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,10 +66,12 @@ class PictureSplit:
         return _pixels(decode(self.path(index), self.channels, self.max_pixels))
 
     def clean(self, index: int) -> Pixels:
-        return _pixels(centre_square(decode(self.path(index), self.channels, self.max_pixels), self.size))
+        picture = decode(self.path(index), self.channels, self.max_pixels)
+        return _pixels(centre_square(picture, self.size, self.crop))
 
     def digest(self, start: int, stop: int) -> str:
-        return sha256(self.hashes[start:stop].tobytes()).hexdigest()
+        cut = f"crop {self.crop}".encode() if self.crop != 1 else b""
+        return sha256(self.hashes[start:stop].tobytes() + cut).hexdigest()
 
     def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> PictureSplit:
         return self._with(self.names[keep], self.hashes[keep], self.labels[keep])
@@ -77,7 +80,7 @@ class PictureSplit:
         return self._with(self.names, self.hashes, labels)
 
     def _with(self, names: NDArray[np.object_], hashes: NDArray[np.uint8], labels: Labels) -> PictureSplit:
-        return PictureSplit(self.folder, names, hashes, labels, self.size, self.channels, self.max_pixels)
+        return replace(self, names=names, hashes=hashes, labels=labels)
 
 
 def decode(path: Path, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Image:
@@ -103,15 +106,15 @@ def problem_of(content: bytes, max_pixels: int = MAX_PIXELS) -> str:
     return ""
 
 
-def centre_square(picture: Image, size: int) -> Image:
-    """The largest centred square, resized: the short side becomes `size`, what the long side has more is cut.
+def centre_square(picture: Image, size: int, crop: float = 1.0) -> Image:
+    """A centred square resized to `size`; its side is `crop` of the short side, what is around it is cut.
 
     Cut first, resized second: the same up to rounding, and a strip of 1×50,000 pixels does not become a huge
     picture on the way.
     """
     from PIL.Image import Resampling
 
-    side = min(picture.size)
+    side = max(1, round(crop * min(picture.size)))
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.crop((left, top, left + side, top + side))
     return square.resize((size, size), Resampling.BILINEAR)  # antialiases when it makes smaller

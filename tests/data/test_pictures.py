@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,3 +188,21 @@ def test_taking_keeps_pictures_labels_and_keys_together(tmp_path):
     assert np.array_equal(taken.keys, split.keys[[1, 3]])
     assert (taken.size, taken.channels, len(taken)) == (6, 1, 2)
     assert taken.relabel(np.array([-1, 5])).labels.tolist() == [-1, 5]
+
+
+def test_a_crop_is_the_centre_of_the_short_side_resized_bigger():
+    """The usual test picture of ImageNet: short side 256, then the centre 224."""
+    rows, columns = np.mgrid[:512, :768]
+    smooth = np.stack([128 + 100 * np.sin(rows / 29), 128 + 100 * np.cos(columns / 27), rows // 4], -1)
+    picture = Image.fromarray(smooth.astype(np.uint8))
+    usual = picture.resize((384, 256), Image.Resampling.BILINEAR).crop((80, 16, 304, 240))
+    difference = np.abs(np.asarray(centre_square(picture, 224, 0.875), int) - np.asarray(usual, int))
+    assert difference.max() <= 1
+    assert np.abs(np.asarray(centre_square(picture, 224), int) - np.asarray(usual, int)).max() > 5
+
+
+def test_another_crop_is_another_digest_and_none_is_the_old_one(tmp_path):
+    split = split_of(save_picture(tmp_path / "a.png"))
+    cropped = replace(split, crop=0.875)
+    assert len({split.digest(0, 1), cropped.digest(0, 1), replace(split, crop=0.9).digest(0, 1)}) == 3
+    assert cropped.take(np.array([True])).crop == 0.875

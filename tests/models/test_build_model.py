@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from distill_cli.errors import ConfigError
@@ -17,7 +15,6 @@ PHOTO = (3, 64, 64)
 MLP = {"name": "mlp", "_target_": "distill_cli.models.mlp.Mlp", "depth": 1, "width": 24}
 CNN = {"_target_": "distill_cli.models.cnn.Cnn"}
 RESNET18 = {"_target_": "torchvision.models.resnet18"}
-DOWNLOAD = "torchvision.models._api.load_state_dict_from_url"
 
 
 class OddOutput(nn.Module):
@@ -85,7 +82,6 @@ def test_a_missing_argument_is_named() -> None:
         ({**MLP, "dropout": 2.0}, "probability"),
         ({"_target_": "distill_cli.models.cifar_resnet.CifarResNet", "depth": 18}, "6n + 2"),
         ({**RESNET18, "depth": 18}, "unexpected keyword argument 'depth'"),
-        ({**RESNET18, "weights": "IMAGENET"}, "KeyError"),
         ({"_target_": "torchvision.models.resnet19"}, "has no 'resnet19'"),
         ({"_target_": "fractions.Fraction"}, "makes a Fraction, not a torch.nn.Module"),
     ],
@@ -146,36 +142,3 @@ def test_timm_makes_the_stem_and_the_classifier_itself() -> None:
 def test_a_model_timm_does_not_know_ends_with_one_line() -> None:
     pytest.importorskip("timm")
     assert "Unknown model" in refusal({"_target_": "timm.create_model", "model_name": "resnet19"})
-
-
-def test_pretrained_weights_get_a_new_classifier_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretrained = torchvision.models.resnet18()
-    monkeypatch.setattr(DOWNLOAD, lambda *_, **__: pretrained.state_dict())
-    model = build({**RESNET18, "weights": "DEFAULT"}, PHOTO)
-    assert torch.equal(model.get_parameter("layer1.0.conv1.weight"), pretrained.layer1[0].conv1.weight)
-    assert model.get_parameter("fc.weight").shape == (10, 512)
-    assert weights_bytes(model) == weights_bytes(build({**RESNET18, "weights": "DEFAULT"}, PHOTO))
-
-
-def test_weights_that_cannot_be_downloaded_point_to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_network(*_: Any, **__: Any) -> None:
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr(DOWNLOAD, no_network)
-    message = refusal({**RESNET18, "weights": "DEFAULT"}, PHOTO)
-    assert "pass teacher.checkpoint=FILE.safetensors" in message
-
-
-def test_a_network_whose_weights_are_replaced_anyway_fetches_none(monkeypatch):
-    fetched = []
-
-    def fetch(weights: torchvision.models.WeightsEnum, *_: object, **__: object) -> dict[str, Tensor]:
-        fetched.append(weights)
-        return torchvision.models.resnet18().state_dict()
-
-    monkeypatch.setattr(torchvision.models.WeightsEnum, "get_state_dict", fetch)
-    spec = {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}
-    build_model(spec, num_classes=10, image_shape=(3, 32, 32), seed=0, pretrained=False)
-    assert not fetched
-    build_model(spec, num_classes=10, image_shape=(3, 32, 32), seed=0)
-    assert len(fetched) == 1

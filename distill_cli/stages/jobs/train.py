@@ -34,6 +34,7 @@ from distill_cli.stages.jobs.workplace import (
     memory_advice,
     new_model,
     open_runtime,
+    published_teacher,
     runtime_for,
     train_loader,
     training_runtime,
@@ -83,9 +84,11 @@ def _tell_of_views(plan: Plan) -> None:
 def import_teacher(plan: Plan) -> Built:
     """A teacher artefact out of `teacher.checkpoint`. Nothing is trained."""
     config, checkpoint = plan.config.teacher, plan.checkpoint
-    assert checkpoint is not None
-    model = new_model(plan, config.model, config.seed, pretrained=False)
-    load_weights(model, checkpoint.verified(), "; a teacher must know them all")
+    if checkpoint is None:
+        model = published_teacher(plan)
+    else:
+        model = new_model(plan, config.model, config.seed, pretrained=False)
+        load_weights(model, checkpoint.verified(), "; a teacher must know them all")
     runtime = runtime_for(plan, model, plan.config.evaluate.batch_size)
     return _keep(plan, plan.teacher, config.model, runtime.place(model).eval(), [], runtime, resumed=False)
 

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from distill_cli.artifacts.given_weights import refuse_other_normalisation
 from distill_cli.artifacts.store import Place, verified
+from distill_cli.config.published import AS_PUBLISHED
 from distill_cli.config.schema import Spec, Training
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import Split
@@ -18,8 +20,9 @@ from distill_cli.data.views.views import Integers, open_views
 from distill_cli.errors import ResourceError
 from distill_cli.losses.averaging import Average
 from distill_cli.models.artifact import WEIGHTS, with_reused_classifier
-from distill_cli.models.build import build_model
+from distill_cli.models.build import build_model, published_model
 from distill_cli.models.cost import count_layers, count_macs
+from distill_cli.models.pretrained import normalisation
 from distill_cli.models.weights import load_weights
 from distill_cli.plan import Plan
 from distill_cli.runtime.device import Runtime, Work, resolve
@@ -64,6 +67,16 @@ def new_model(plan: Plan, spec: Mapping[str, Any], seed: int, *, pretrained: boo
     """A model for this data set before training; `pretrained` False where its weights are replaced anyway."""
     classes, shape = len(plan.data.classes), plan.data.image_shape
     return build_model(spec, num_classes=classes, image_shape=shape, seed=seed, pretrained=pretrained)
+
+
+def published_teacher(plan: Plan) -> nn.Module:
+    """The teacher with the weights that its spec names. Raises `ConfigError` where they are for other pictures."""
+    spec, data = plan.config.teacher.model, plan.data
+    model = published_model(spec, num_classes=len(data.classes), image_shape=data.image_shape)
+    seen = normalisation(spec, model)
+    if seen is not None:
+        refuse_other_normalisation(f"teacher.checkpoint={AS_PUBLISHED}", seen, plan.preprocessing)
+    return model
 
 
 def trained_model(
