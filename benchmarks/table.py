@@ -5,9 +5,9 @@ config still gives is not run again, whether or not its artefacts are still ther
 command; they may say how it runs (`device=cuda`), not what comes out.
 
 Knobs: BENCH_DATA and BENCH_ARTIFACTS (where data sets lie, artefacts go; else what `distill` takes), BENCH_ROWS
-(those whose label or heading has one of these texts: `T = 20,teacher`), BENCH_SEEDS (`0,1`), BENCH_ONLY (`missing`
-lists what would run, `page` writes the page from what is recorded), and for tables of your own BENCH_TABLES and
-BENCH_RESULTS (where descriptions lie, where pages go).
+(those whose `heading / label` has one of these texts: `T = 20,resnet20 / KD`), BENCH_SEEDS (`0,1`), BENCH_ONLY
+(`missing` lists what would run, `page` writes the page from what is recorded), and for tables of your own
+BENCH_TABLES and BENCH_RESULTS (where descriptions lie, where pages go).
 """
 
 from __future__ import annotations

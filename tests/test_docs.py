@@ -41,7 +41,7 @@ from distill_cli.stages import distill, train_teacher
 from distill_cli.stages.session import Session
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VERBS = ("train-teacher", "gen-soft-labels", "distill", "evaluate", "run", "export", "lock")
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
@@ -78,12 +78,12 @@ def beside_the_files_shown(tmp_path, monkeypatch):
 
 
 def jobs_of(arguments: Arguments) -> list[list[str]]:
-    """The overrides of each job: several, where it is a sweep."""
+    """The overrides of each job: several, where it is a sweep, but not of seeds, which compose alike."""
     overrides = [as_hydra(combined(word)) for word in arguments.overrides]
     if not {"-m", "--multirun"} & set(arguments.flags):
         return [overrides]
     (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(overrides), None)
-    return batch
+    return list({tuple(w for w in job if not w.startswith("seed=")): job for job in batch}.values())
 
 
 def compose(words: list[str]) -> list[Config]:

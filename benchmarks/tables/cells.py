@@ -91,8 +91,8 @@ def megabytes(size: int) -> str:
 
 def notes_of(one: Outcome, notes: Notes) -> str:
     """Numbers of what was found about the row, and of why it failed."""
-    texts = [one.row.note, f"Failed: {one.failed}" if one.failed else ""]
-    return ", ".join(str(notes.number(text)) for text in texts if text)
+    texts = [*one.row.notes, *([f"Failed: {one.failed}"] if one.failed else [])]
+    return ", ".join(str(notes.number(text)) for text in texts)
 
 
 def in_matrix(one: Outcome | None, unit: Measure, notes: Notes) -> str:

@@ -53,8 +53,9 @@ class Row:
     measure: Measure
     seeds: tuple[int, ...]
     published: Published | None = None
-    note: str = ""  # what was found, or what must be known
+    notes: tuple[str, ...] = ()  # what was found, and what must be known
     at: str | None = None  # where it is on the chart's axis
+    turn: int = 0  # rows of turn 0 are run first
 
     @property
     def runs(self) -> list[Run]:
@@ -103,6 +104,7 @@ class Table:
     best_epoch: float | None = None  # how far the best epoch on test lies above the last one, as is known
     found: str = ""  # paragraphs below the table: what it shows
     matrix: bool = False  # sections are columns
+    baseline: bool = True  # whether each run trains a student without a teacher, too
     chart: Chart | None = None
 
     @cached_property
@@ -112,7 +114,8 @@ class Table:
     @cached_property
     def runs(self) -> list[Run]:
         """In the order in which they are run, each once."""
-        return list(dict.fromkeys(run for row in self.rows for run in row.runs))
+        in_turn = sorted(self.rows, key=lambda row: row.turn)
+        return list(dict.fromkeys(run for row in in_turn for run in row.runs))
 
     def rows_of(self, run: Run) -> Iterator[Row]:
         return (row for row in self.rows if run in row.runs)

@@ -2,7 +2,8 @@
 
     title, about, measure, seeds           what is published, and where; errors, error, top1, recall of CLASS
     common                                 words of every command
-    rows: [{label, run, of, measure, …}]   `each: {T: [1, 2]}` makes a row of each value, which is {T} in its texts
+    rows: [{label, run, of, measure, …}]   `each: {T: [1, 2]}` makes a row of each value, which is {T} in its texts;
+                                           `turn: 1` is run after all others, `turn: 2` after these
     sections: [{title, run, of, rows}]     rows under headings; without any, each has those of the table
     layout: matrix                         sections are columns, rows of the same label a row
     chart: {x, disk}                       rows have `at`, a number or a word, on an axis called x
@@ -29,12 +30,12 @@ Said = dict[str, Any]
 OF_PAGE = ("title", "about", "tables", "found")
 OF_TABLE = (
     *("title", "about", "measure", "seeds", "common", "rows", "sections", "layout", "chart", "found"),
-    *("published_runs", "best_epoch", "compare"),
+    *("published_runs", "best_epoch", "compare", "baseline"),
 )
-OF_SECTION = ("title", "run", "of", "rows")
+OF_SECTION = ("title", "run", "of", "turn", "rows")
 OF_ROW = (
     *("label", "run", "of", "measure", "seeds", "published", "published_runs", "best_epoch", "compare"),
-    *("note", "found", "at", "each", "in"),
+    *("note", "found", "at", "turn", "each", "in"),
 )
 OF_ONE = ("run", "note", "found")  # of a row in one section
 
@@ -73,6 +74,7 @@ def read_table(directory: Path, name: str) -> Table:
         best_epoch=said.get("best_epoch"),
         found=said.get("found", ""),
         matrix=said.get("layout") == "matrix",
+        baseline=said.get("baseline", True),
         chart=Chart(**said["chart"]) if "chart" in said else None,
     )
 
@@ -122,8 +124,9 @@ def _rows(given: Said, table: Said, section: Said, place: int | None, where: str
             measure=_measure(said.get("measure", table["measure"]), where),
             seeds=tuple(said.get("seeds", table["seeds"])),
             published=_published(said, table, where),
-            note=_note({**said, **own}),
+            notes=tuple(_notes(said, own)),
             at=None if said.get("at") is None else str(said["at"]),
+            turn=max(said.get("turn", 0), section.get("turn", 0)),
         )
 
 
@@ -173,8 +176,9 @@ def _published(said: Said, table: Said, where: str) -> Published | None:
         raise ConfigError(f"{where}: published: {said['published']} is no figure, and no range") from None
 
 
-def _note(said: Said) -> str:
-    return " ".join(text for key in ("note", "found") if (text := " ".join(said.get(key, "").split())))
+def _notes(*several: Mapping[str, Any]) -> Iterator[str]:
+    for said in several:
+        yield from (" ".join(said[key].split()) for key in ("note", "found") if key in said)
 
 
 def _model(of: str, where: str) -> str:

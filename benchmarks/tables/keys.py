@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +78,3 @@ def refuse_other_results(keys_of: KeysOf, run: Run, plain: Sequence[str], more: 
         raise CannotRun(
             f"ARGS={shlex.join(more)} would change the results; say it in `common` of the table's description"
         )
-
-
-def same(ours: Keys, theirs: object) -> bool:
-    return json.loads(json.dumps(ours)) == theirs

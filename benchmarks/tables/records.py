@@ -14,7 +14,7 @@ from distill_cli.artifacts.files import make_directory, read_json, write_json
 from distill_cli.errors import ArtifactError
 from distill_cli.runtime.console import say
 from tables.description import Run, Table
-from tables.keys import Keys, same
+from tables.keys import Keys
 
 SCHEMA = 1
 Recorded = dict[str, Any]
@@ -48,7 +48,7 @@ class Results:
     def has(self, run: Run, keys: Keys, classes: Iterable[str]) -> bool:
         """Whether it is recorded with these keys and recalls, under whatever words; from now on under its own."""
         for recorded in (self.runs.get(run), *self.runs.values()):
-            if recorded and same(keys, recorded["keys"]) and _tells(recorded, classes):
+            if recorded and recorded["keys"] == keys and _tells(recorded, classes):
                 self.runs[run] = recorded
                 self.failed.pop(run, None)
                 return True
@@ -59,8 +59,12 @@ class Results:
         self.failed.pop(run, None)
         self.write()
 
+    def drop(self, runs: Iterable[Run]) -> None:
+        """Figures of other keys: nothing of them is shown any more."""
+        for run in runs:
+            self.runs.pop(run, None)
+
     def fail(self, run: Run, why: str) -> None:
-        self.runs.pop(run, None)
         self.failed[run] = why
         self.write()
 

@@ -18,7 +18,7 @@ MISSING, PAGE = "missing", "page"
 class Settings:
     words: tuple[str, ...] = ()  # behind every command: device=cuda
     places: tuple[str, ...] = ()  # paths.data=DIR, paths.artifacts=DIR
-    rows: tuple[str, ...] = ()  # parts of labels and headings; empty: all
+    rows: tuple[str, ...] = ()  # parts of `heading / label`; empty: all
     seeds: tuple[int, ...] = ()
     only: str = ""  # missing, page
     descriptions: Path = HERE
@@ -45,17 +45,17 @@ class Settings:
 
     def chosen(self, table: Table) -> list[Run]:
         """The runs of the rows and seeds that are asked for, in order, each once."""
-        found = (
+        wanted = {
             run
             for section in table.sections
             for row in section.rows
             if self._wants(section, row)
             for run in row.of_seeds(self.seeds).runs
-        )
-        return list(dict.fromkeys(found))
+        }
+        return [run for run in table.runs if run in wanted]
 
     def _wants(self, section: Section, row: Row) -> bool:
-        return not self.rows or any(part in text for part in self.rows for text in (section.title, row.label))
+        return not self.rows or any(part in f"{section.title} / {row.label}" for part in self.rows)
 
 
 def _several(text: str) -> tuple[str, ...]:

@@ -1,0 +1,243 @@
+"""Making a table: what is missing is run and recorded, what is there is not, and nothing is lost on the way.
+
+Two real runs of the digits; elsewhere a stand-in for `distill` leaves their result.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+from table_parts import described, table_modules
+
+QUICK = "teacher.epochs=1 student.epochs=1"
+TEXT = f"""
+title: Tiny
+about: What is published.
+measure: errors
+seeds: [0]
+published_runs: 1
+common: {QUICK} seed={{seed}}
+rows:
+  - {{label: teacher, of: teacher, published: 67}}
+  - {{label: alone, of: baseline}}
+  - {{label: distilled}}
+  - {{label: 3s, measure: recall of 3, of: baseline}}
+  - {{label: diverges, run: student.optimizer.lr=1e30 alpha=0}}
+"""
+STAND_IN = """#!{python}
+import json, os, pathlib, signal, sys, time
+words = dict(word.partition("=")[::2] for word in sys.argv[2:])
+output = pathlib.Path(words["hydra.run.dir"])
+pathlib.Path("{directory}/calls.txt").open("a").write(" ".join(sys.argv[1:]) + "\\n")
+if words.get("seed") == "1" and pathlib.Path("{directory}/slow").exists():
+    def stop(number, frame):
+        pathlib.Path("{directory}/saved").write_text("checkpoint")
+        raise SystemExit(130 if number == signal.SIGINT else 143)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    pathlib.Path("{directory}/slow").write_text("at work")
+    time.sleep(60)
+output.mkdir(exist_ok=True)
+(output / "result.json").write_text(pathlib.Path("{directory}/result.json").read_text())
+"""
+
+
+@pytest.fixture(scope="module")
+def modules():
+    with table_modules() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def made(modules, tmp_path_factory):
+    """A table of which one row cannot be made, after `make table`; its artefacts are gone by now."""
+    directory = tmp_path_factory.mktemp("made")
+    settings = modules.settings.Settings(
+        words=("device=cpu",),
+        places=(f"paths.artifacts={directory / 'artifacts'}",),
+        descriptions=described(directory / "tables", TEXT),
+        results=directory / "results",
+    )
+    code = modules.command.make_page("tiny", settings)
+    shutil.rmtree(directory / "artifacts")
+    return settings, code
+
+
+@pytest.fixture
+def again(made, tmp_path):
+    """The same table with a copy of what is recorded, to be spoilt."""
+    settings, _ = made
+    for name in ("tables", "results"):
+        shutil.copytree(settings.descriptions.parent / name, tmp_path / name)
+    return replace(settings, descriptions=tmp_path / "tables", results=tmp_path / "results", words=())
+
+
+@pytest.fixture
+def stand_in(modules, made, tmp_path, monkeypatch):
+    """In place of `distill`: it notes its words, and leaves what the real one left."""
+    command = tmp_path / "distill"
+    command.write_text(STAND_IN.format(python=sys.executable, directory=tmp_path))
+    command.chmod(0o755)
+    (record,) = recorded(made[0])["runs"].values()
+    stage = {"artifact": str(tmp_path), "seconds": {}, "environment": {}, "metrics": {"views": 8, "bytes": 9}}
+    stages = dict.fromkeys(("train-teacher", "gen-soft-labels", "distill", "baseline", "evaluate"), stage)
+    result = {**stage, "key": "k", "models": record["figures"], "stages": stages}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    (tmp_path / "report.json").write_text(json.dumps({"per_class": []}))
+    monkeypatch.setattr(modules.calls, "COMMAND", command)
+    return tmp_path
+
+
+def recorded(settings, name="tiny"):
+    return json.loads((settings.results / f"{name}.json").read_text())
+
+
+def page(settings, name="tiny"):
+    return (settings.results / f"{name}.md").read_text()
+
+
+def missing(modules, settings):
+    table = modules.expansion.read_table(settings.descriptions, "tiny")
+    return modules.runs.missing(table, modules.command.results_of(table, settings), settings)
+
+
+def calls(directory):
+    path = directory / "calls.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_a_run_is_recorded_with_keys_figures_and_machine(made):
+    (run,) = recorded(made[0])["runs"].items()
+    words, found = run
+    assert words == f"{QUICK} seed=0"
+    assert found["keys"].keys() == {"teacher", "soft_labels", "student", "baseline"}
+    assert found["figures"]["student"].keys() == {"top1", "samples", "parameters", "recall"}
+    assert found["figures"]["teacher"]["samples"] == 429 and found["soft_labels"]["views"] == 8
+    assert found["machine"]["device"] == "cpu" and found["seconds"]["teacher"] > 0
+
+
+def test_a_row_that_fails_loses_no_other_and_is_said(made):
+    settings, code = made
+    assert code == 1
+    (why,) = recorded(settings)["failed"].values()
+    assert "diverged" in why
+    assert "| diverges | failed |" in page(settings) and f"1. Failed: {why}"[:60] in page(settings)
+    assert "| distilled | not run" not in page(settings)
+
+
+def test_what_is_recorded_is_not_run_again_though_its_artefacts_are_gone(modules, made):
+    assert [one.run for one in missing(modules, made[0])] == [
+        f"{QUICK} seed=0 student.optimizer.lr=1e30 alpha=0"
+    ]
+
+
+def test_figures_of_other_keys_are_dropped_and_made_again(modules, again, stand_in):
+    document = recorded(again)
+    (run,) = document["runs"]
+    now = document["runs"][run]["keys"]
+    document["runs"][run]["keys"] = {**now, "student": "of another config"}
+    (again.results / "tiny.json").write_text(json.dumps(document))
+    assert run in [one.run for one in missing(modules, again)]
+    chosen = replace(again, rows=("distilled",))
+    assert modules.command.make_page("tiny", replace(chosen, only="missing")) == 0 and not calls(stand_in)
+    modules.command.make_page("tiny", chosen)
+    assert len(calls(stand_in)) == 1 and recorded(again)["runs"][run]["keys"] == now
+
+
+def test_other_words_for_the_same_keys_are_the_same_run(modules, again):
+    text = (again.descriptions / "tiny.yaml").read_text()
+    described(again.descriptions, text.replace("common: ", "common: evaluate.ece_bins=10 "))
+    assert len(missing(modules, again)) == 1  # the one that failed
+    assert modules.command.make_page("tiny", replace(again, rows=("distilled",))) == 0
+    assert list(recorded(again)["runs"]) == [f"evaluate.ece_bins=10 {QUICK} seed=0"]
+
+
+def test_a_figure_that_was_not_looked_at_is_a_reason_to_run(modules, again):
+    text = (again.descriptions / "tiny.yaml").read_text()
+    described(again.descriptions, text.replace("recall of 3", "recall of 5"))
+    assert len(missing(modules, again)) == 2
+
+
+def test_words_beside_a_table_may_not_change_its_results(modules, again, stand_in, capsys, monkeypatch):
+    monkeypatch.setenv("BENCH_TABLES", str(again.descriptions))
+    monkeypatch.setenv("BENCH_RESULTS", str(again.results))
+    assert modules.command.main(["tiny", "student.epochs=2"]) == 2
+    assert "ARGS=student.epochs=2 would change the results" in capsys.readouterr().err
+    assert calls(stand_in) == []
+
+
+@pytest.mark.parametrize("content", ['{"schema": 0, "runs": {"a": 1}}', '{"schema": 1, "ru', "[]"])
+def test_results_of_another_schema_or_broken_are_made_anew_and_never_mixed(modules, again, content, capsys):
+    (again.results / "tiny.json").write_text(content)
+    assert len(missing(modules, again)) == 2
+    assert capsys.readouterr().err.count("made anew") == 1
+
+
+def test_missing_data_is_one_line_before_anything_is_run(modules, stand_in, tmp_path, monkeypatch, capsys):
+    text = TEXT.replace("common: ", "common: data=flowers ").replace(
+        "rows:", "rows:\n  - {label: A, run: data=digits}"
+    )
+    monkeypatch.setenv("BENCH_TABLES", str(described(tmp_path / "tables", text)))
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "nothing"))
+    assert modules.command.main(["tiny"]) == 5
+    assert capsys.readouterr().err.count("\n") == 1
+    assert calls(stand_in) == [] and not (tmp_path / "results").exists()
+
+
+def test_what_is_missing_can_be_listed_without_running_it(modules, again, stand_in, capsys):
+    modules.command.make_page("tiny", replace(again, only="missing"))
+    assert capsys.readouterr().out == f"distill run {QUICK} seed=0 student.optimizer.lr=1e30 alpha=0\n"
+    assert calls(stand_in) == []
+
+
+@pytest.fixture
+def three_seeds(modules, stand_in, tmp_path):
+    text = TEXT.replace("seeds: [0]", "seeds: [0, 1, 2]").split("  - {label: 3s")[0]
+    return modules.settings.Settings(
+        descriptions=described(tmp_path / "tables", text), results=tmp_path / "results"
+    )
+
+
+def test_rows_and_seeds_can_be_chosen(modules, three_seeds, stand_in):
+    modules.command.make_page("tiny", replace(three_seeds, rows=("dist",), seeds=(2,)))
+    (call,) = calls(stand_in)
+    assert "seed=2" in call and "evaluate.latency=false" in call
+    assert "**2 of 3 runs are missing**" in page(three_seeds)
+
+
+def test_without_baselines_the_stages_are_called_one_by_one(modules, three_seeds, stand_in):
+    text = (three_seeds.descriptions / "tiny.yaml").read_text() + "baseline: false\n"
+    settings = replace(three_seeds, descriptions=described(stand_in / "tables", text), seeds=(0,))
+    assert modules.command.make_page("tiny", settings) == 0
+    verbs = [call.split()[0] for call in calls(stand_in)]
+    assert verbs == ["train-teacher", "gen-soft-labels", "distill", "evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_a_signal_reaches_the_child_and_the_next_call_goes_on(modules, three_seeds, stand_in, number, code):
+    (stand_in / "slow").touch()
+
+    def interrupt():
+        while (stand_in / "slow").read_text() != "at work":
+            threading.Event().wait(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    assert modules.command.make_page("tiny", three_seeds) == code
+    thread.join()
+    assert (stand_in / "saved").read_text() == "checkpoint"
+    assert [run[-6:] for run in recorded(three_seeds)["runs"]] == ["seed=0"]
+    assert "**2 of 3 runs are missing**" in page(three_seeds)
+    (stand_in / "slow").unlink()
+    assert modules.command.make_page("tiny", three_seeds) == 0
+    assert [call.count("seed=0") for call in calls(stand_in)] == [1, 0, 0, 0]
+    assert "runs are missing" not in page(three_seeds)
