@@ -152,8 +152,8 @@ class Teaching:
     @cached_property
     def bias(self) -> Bias:
         """What is added to the student's logits before it is measured."""
-        can_fit = len(self.data.validation) > 0
-        return read_bias(self.config.evaluate.bias, self.data.classes, can_fit=can_fit)
+        validation = set(self.data.validation.labels.tolist())
+        return read_bias(self.config.evaluate.bias, self.data.classes, validation)
 
     @cached_property
     def teacher_model(self) -> Spec:

@@ -7,26 +7,28 @@ part, and alone stands for all classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from distill_cli.config.classes import class_number
+from distill_cli.config.classes import class_number, listed
 from distill_cli.errors import ConfigError
 
 OPTION, FIT = "evaluate.bias", "fit"
 Bias = Mapping[str, float | None]  # by the name of the class, in the data's order; None: to be fitted
 
 
-def read_bias(typed: Any, classes: Sequence[str], *, can_fit: bool) -> Bias:
-    """Raises `ConfigError` for what is no number, and for a class that is not there, or there twice.
+def read_bias(typed: Any, classes: Sequence[str], validation: Container[int]) -> Bias:
+    """`validation` are numbers of the classes that can be fitted, since their samples are in the validation part.
 
-    `can_fit`: there is a validation part.
+    Raises `ConfigError` for what is no number, and for a class that is not there, there twice, or cannot be fitted.
     """
     found = _read(typed, classes)
-    if None in found.values() and not can_fit:
-        raise ConfigError(
-            f"{OPTION}={typed}: {FIT} looks at the validation part, and there is none; set data.validation=0.1"
-        )
+    for number, name in enumerate(classes):
+        if name in found and found[name] is None and number not in validation:
+            raise ConfigError(
+                f"{OPTION}={typed}: no sample of class {name!r} is in the validation part, which {FIT} looks at; "
+                "set data.validation=0.1, or more"
+            )
     return found
 
 
@@ -44,6 +46,16 @@ def _read(typed: Any, classes: Sequence[str]) -> Bias:
             raise ConfigError(f"{OPTION}: class {classes[number]!r} is there twice; leave one of them out")
         found[number] = _number(value, f"{OPTION}.{word}")
     return {classes[number]: found[number] for number in sorted(found)}
+
+
+def bias_text(bias: Bias, settled: Mapping[str, float], validation: int) -> str:
+    """As a report has it: `3 +1.984, fitted on 6,037 validation samples`. `settled` has the numbers for `bias`."""
+    said = listed([f"{name} {value:+g}" for name, value in settled.items()])
+    fitted = [name for name, value in bias.items() if value is None]
+    if not fitted:
+        return said
+    which = f"of which {listed(fitted)} " if len(fitted) < len(bias) else ""
+    return f"{said}, {which}fitted on {validation:,} validation samples"
 
 
 def _number(value: Any, option: str) -> float | None:

@@ -29,6 +29,7 @@ def _megabytes(value: float) -> str:
 # What a figure is called, its name in report.json, and how it is written.
 NAMED: tuple[tuple[str, str, Format], ...] = (
     ("test top-1", "top1", _percent),
+    ("test top-1, uncorrected", "top1_uncorrected", _percent),
     ("95% interval", "top1_interval", _interval),
     ("test top-5", "top5", _percent),
     ("test NLL (nats)", "nll", "{:.4f}".format),

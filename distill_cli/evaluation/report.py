@@ -54,6 +54,12 @@ def headline(report: Mapping[str, Any]) -> str:
     return f"{gain} ({chance(report)}){_gap(found)}"
 
 
+def correction(report: Mapping[str, Any]) -> str:
+    """What was added to the student's logits, in one line; nothing where nothing was."""
+    bias, top1 = report["settings"].get("bias"), report["models"]["student"].get("top1_uncorrected")
+    return f"logits of the student corrected: {bias} (test top-1 {top1:.2%} without)" if bias else ""
+
+
 def chance(report: Mapping[str, Any]) -> str:
     """`McNemar p = 0.03, 18 : 7 of 429`: samples that only the student, and only the baseline has right."""
     paired, samples = report["comparison"]["mcnemar"], report["models"]["student"]["samples"]
@@ -93,7 +99,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     reasons = "\n".join(f"- {_finding(found)}" for found in report["diagnosis"])
     why = f"## Why it stays behind\n\n{reasons}\n\n" if reasons else ""
     made = f"## How it was made\n\n```sh\n{report['command']}\n```\n\n{settings}"
-    return f"# {report['title']}\n\n{headline(report)}\n\n{table}\n\n{chain_markdown(report)}{why}{made}\n"
+    said = "\n\n".join(filter(None, [headline(report), correction(report)]))
+    return f"# {report['title']}\n\n{said}\n\n{table}\n\n{chain_markdown(report)}{why}{made}\n"
 
 
 def _finding(found: Figures) -> str:

@@ -13,7 +13,7 @@ from distill_cli.data.splits import DataSet
 from distill_cli.evaluation.cards import cards
 from distill_cli.evaluation.chain import HEADINGS, TITLE, caption, chain_rows
 from distill_cli.evaluation.per_class import change, most_changed
-from distill_cli.evaluation.report import ROLES, headline, table_rows
+from distill_cli.evaluation.report import ROLES, correction, headline, table_rows
 from distill_cli.evaluation.report_charts import curve_chart, reliability_chart, roles_with
 from distill_cli.pages.page import picture, render
 
@@ -38,6 +38,7 @@ def page(report: Mapping[str, Any], pictures: Mapping[int, str]) -> str:
         report=report,
         roles=[role for role in ROLES if report["models"][role] is not None],
         headline=headline(report),
+        correction=correction(report),
         cards=cards(report),
         rows=table_rows(report),
         chain={

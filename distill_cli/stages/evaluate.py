@@ -15,7 +15,7 @@ from distill_cli.config.loss_terms import terms_of
 from distill_cli.config.overrides import bare_key
 from distill_cli.errors import ArtifactError
 from distill_cli.evaluation.chain import chain_table
-from distill_cli.evaluation.report import REPORT, findings, headline, terminal_table
+from distill_cli.evaluation.report import REPORT, correction, findings, headline, terminal_table
 from distill_cli.plan import Plan
 from distill_cli.runtime.console import say, show
 from distill_cli.stages import gates
@@ -61,6 +61,8 @@ def run(session: Session) -> StageResult:
     if chain := report.get("chain"):
         show(chain_table(report))
     say(headline(report))
+    if changed := correction(report):
+        say(changed)
     for finding in findings(report):
         say(finding)
     if plan.distils and report["models"]["baseline"] is None:

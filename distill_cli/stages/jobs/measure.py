@@ -7,7 +7,7 @@ them: whether they do is in the report's key.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,10 @@ from torch import nn
 
 from distill_cli.artifacts.files import read_json, write_bytes, write_json
 from distill_cli.artifacts.store import Place, read_manifest, verified
+from distill_cli.config.bias import bias_text
 from distill_cli.config.targets import instantiate
+from distill_cli.data.splits import Split
+from distill_cli.evaluation.bias import corrected, settled
 from distill_cli.evaluation.diagnosis import diagnose
 from distill_cli.evaluation.disagreements import shown
 from distill_cli.evaluation.latency import latency
@@ -58,6 +61,7 @@ class Measured:
     figures: Figures
     predictions: Predictions
     runtime: Runtime
+    bias: Mapping[str, float] = field(default_factory=dict)  # what was added to its logits
 
 
 def measure(plan: Plan, place: Place, command: str) -> Built:
@@ -73,6 +77,8 @@ def measure(plan: Plan, place: Place, command: str) -> Built:
     write_bytes(place.work / "report.html", page(report, pictures).encode())
     student, compared = report["models"]["student"], report["comparison"]
     metrics = {name: student.get(name) for name in ("validation_top1", "top1", "agreement", "parameters")}
+    if "top1_uncorrected" in student:
+        metrics["top1_uncorrected"] = student["top1_uncorrected"]
     numbers = {name: value for name, value in compared.items() if name != "mcnemar"}
     return Built({"metrics": {**metrics, **numbers}}, measured["student"].runtime.describe())
 
@@ -94,7 +100,8 @@ def _report(
         "models": models,
         "comparison": comparison(models, paired(student, answers["baseline"])),
         **_chain(plan, measured),
-        "settings": _settings(plan, place, measured["student"].runtime),
+        "settings": _settings(plan, place, measured["student"]),
+        **({"bias": measured["student"].bias} if plan.bias else {}),
         **parts,
         "curves": {role: _history(made_from[role]) if role in made_from else [] for role in ROLES},
         "provenance": provenance({**made_from, "report": place}, with_notes=settings.latency),
@@ -108,11 +115,36 @@ def _all_models(plan: Plan, place: Place, student: Opened) -> dict[str, Measured
     files = [member.teacher for member in first.members]
     teacher = _one_model(plan, first.teacher, _teacher(first), files, known=known)
     found = {"teacher": teacher}
-    found["student"] = _one_model(plan, plan.student, student, teacher=teacher.predictions)
+    found["student"] = _student(plan, student, teacher.predictions)
     if plan.distils and place.identity["baseline"]:
         baseline = _opened(plan, plan.config.student.model, plan.baseline)
         found["baseline"] = _one_model(plan, plan.baseline, baseline, teacher=teacher.predictions)
     return found
+
+
+def _student(plan: Plan, opened: Opened, teacher: Predictions) -> Measured:
+    """With a bias on its logits, where one is asked for: that changes every figure of what it says."""
+    if not plan.bias:
+        return _one_model(plan, plan.student, opened, teacher=teacher)
+    classes, ece_bins = plan.data.classes, plan.config.evaluate.ece_bins
+    test, held_out = _said(plan, opened, plan.data.test), plan.data.validation
+    validation = _said(plan, opened, held_out) if len(held_out) else None
+    bias = settled(plan.bias, validation, classes)
+    known = corrected(test, bias, classes)
+    measured = _one_model(plan, plan.student, opened, known=known, teacher=teacher)
+    figures = {**measured.figures, "top1_uncorrected": scores(test, ece_bins)["top1"]}
+    if validation is not None:
+        figures["validation_top1"] = scores(corrected(validation, bias, classes), ece_bins)["top1"]
+    return replace(measured, figures=figures, bias=bias)
+
+
+def _said(plan: Plan, opened: Opened, split: Split) -> Predictions:
+    """By a model, to the clean samples of a part."""
+    model, runtime = opened
+    with runtime.at_work():
+        return predict_all(
+            model, clean_loader(plan, split, runtime), runtime, plan.config.evaluate.batch_size
+        )
 
 
 def _teacher(plan: Plan) -> Opened:
@@ -223,8 +255,8 @@ def _history(place: Place) -> list[dict[str, float]]:
     return history
 
 
-def _settings(plan: Plan, place: Place, runtime: Runtime) -> dict[str, str]:
-    config, machine = plan.config, runtime.describe()
+def _settings(plan: Plan, place: Place, student: Measured) -> dict[str, str]:
+    config, machine = plan.config, student.runtime.describe()
     learned = isinstance(instantiate(config.temperature_schedule), Learned)
     temperature = f"{config.temperature:g}{', learned from there' if learned else ''}"
     cached = (
@@ -232,6 +264,8 @@ def _settings(plan: Plan, place: Place, runtime: Runtime) -> dict[str, str]:
     )
     return {
         "data": plan.test_part,
+        **({} if plan.transfer.is_whole else {"transfer set": str(plan.transfer)}),
+        **({"bias": bias_text(plan.bias, student.bias, len(plan.data.validation))} if plan.bias else {}),
         "loss": str(config.loss.get("name", "")) if plan.distils else "hard labels alone",
         "temperature": temperature if plan.uses_temperature else "not used",
         "alpha": f"{config.alpha:g}" if plan.uses_alpha else "not used",
