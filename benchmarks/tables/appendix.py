@@ -39,6 +39,7 @@ def _in_general(table: Table) -> Iterator[str]:
     yield code(_lines(first.rows))
     yield prose(f"That is {first.title}. Of the others:")
     usual = {row.label: {*row.words} - {*first.words} for row in first.rows}
+    lines = []
     for section in others:
         own = shlex.join(word for word in section.words if word not in first.words)
         special = {
@@ -48,7 +49,8 @@ def _in_general(table: Table) -> Iterator[str]:
             for row in section.rows
         }
         told = "".join(f"; {label}: `{words}`" for label, words in special.items() if words)
-        yield f"- {section.title}: `{own}`{told}"
+        lines.append(f"- {section.title}: `{own}`{told}")
+    yield "\n".join(lines)
 
 
 def computing(page: Page, results: Mapping[str, Results]) -> Iterator[str]:

@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from distill_cli.artifacts.files import make_directory, write_bytes
-from distill_cli.errors import ConfigError, DistillError, Interrupted
-from distill_cli.runtime.console import complain, counted, say
+from distill_cli.errors import ConfigError, DataError, DistillError, Interrupted
+from distill_cli.runtime.console import complain, counted, say, show
 from tables.description import Page, Table
 from tables.expansion import names, page_with, read_page
 from tables.figure import draw
@@ -30,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     except CannotRun as error:
         complain(str(error))
         return ConfigError.exit_code
+    except DataError as error:
+        complain(str(error).replace("paths.data=", "BENCH_DATA="))
+        return error.exit_code
     except (DistillError, Interrupted) as error:
         complain(" ".join(str(error).split()))
         return error.exit_code
@@ -80,10 +85,15 @@ def write(page: Page, results: dict[str, Results], settings: Settings) -> None:
 def _tell(table: Table, wanted: Sequence[Missing], settings: Settings) -> None:
     say(f"{table.name}: {counted(len(wanted), 'run')} to do of {len(settings.chosen(table))}")
     if settings.only == MISSING:
-        for one in wanted:
-            print(f"distill run {one.run}" + (f"  # {one.why_not}" if one.why_not else ""))
+        show(
+            Text(
+                "\n".join(
+                    f"distill run {one.run}" + f"  # {one.why_not}" * bool(one.why_not) for one in wanted
+                )
+            )
+        )
 
 
 def _list(directory: Path) -> None:
-    for name in names(directory):
-        print(f"  make table NAME={name}".ljust(46), read_page(directory, name).title)
+    titles = {name: read_page(directory, name).title for name in names(directory)}
+    show(Text("\n".join(f"{f'  make table NAME={name}':46} {title}" for name, title in titles.items())))

@@ -1,11 +1,13 @@
 """docs/results/NAME.json: of every run its keys and figures, how long its parts took, and where.
 
-Committed beside the page that is made of it. A file of another schema is made anew, never mixed.
+Committed beside the page that is made of it. A file of another schema is made anew, never mixed. Several processes
+may make parts of one table: each takes over what the others have recorded meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,23 +27,24 @@ class Results:
     path: Path
     runs: dict[Run, Recorded] = field(default_factory=dict)
     failed: dict[Run, str] = field(default_factory=dict)  # why, in one line
+    gone: set[Run] = field(default_factory=set)  # that are not to come back
 
     @classmethod
     def at(cls, path: Path) -> Results:
         """What is recorded there; nothing, where it is of another schema or no JSON."""
-        if not path.exists():
-            return cls(path)
-        try:
-            found = read_json(path)
-        except ArtifactError:
-            say(f"{path} is not JSON: made anew")
-            return cls(path)
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            say(f"{path} is not of schema {SCHEMA}: made anew")
-            return cls(path)
-        return cls(path, found["runs"], found["failed"])
+        found = _read(path)
+        if found is None and path.exists():
+            say(f"{path} is not JSON of schema {SCHEMA}: made anew")
+        return cls(path, found["runs"], found["failed"]) if found else cls(path)
+
+    def refresh(self) -> None:
+        """Take over what another process has recorded meanwhile."""
+        for run, recorded in (_read(self.path) or {"runs": {}})["runs"].items():
+            if run not in self.gone:
+                self.runs.setdefault(run, recorded)
 
     def write(self) -> None:
+        self.refresh()
         make_directory(self.path.parent)
         write_json(self.path, {"schema": SCHEMA, "runs": self.runs, "failed": self.failed})
 
@@ -61,8 +64,10 @@ class Results:
 
     def drop(self, runs: Iterable[Run]) -> None:
         """Figures of other keys: nothing of them is shown any more."""
-        for run in runs:
-            self.runs.pop(run, None)
+        known = [run for run in runs if run in self.runs]
+        self.gone.update(known)
+        for run in known:
+            del self.runs[run]
 
     def fail(self, run: Run, why: str) -> None:
         self.failed[run] = why
@@ -71,9 +76,17 @@ class Results:
     def forget_former_words(self, table: Table) -> None:
         """Runs that are recorded under today's words as well, and failures of nobody."""
         today = [self.runs[run]["keys"] for run in table.runs if run in self.runs]
-        for run in [run for run in self.runs if run not in table.runs and self.runs[run]["keys"] in today]:
-            del self.runs[run]
+        self.drop([run for run in self.runs if run not in table.runs and self.runs[run]["keys"] in today])
         self.failed = {run: why for run, why in self.failed.items() if run in table.runs}
+
+
+def _read(path: Path) -> Recorded | None:
+    """None where it is of another schema, no JSON, or not there."""
+    with suppress(ArtifactError):
+        found = read_json(path)
+        if isinstance(found, dict) and found.get("schema") == SCHEMA:
+            return found
+    return None
 
 
 def _tells(recorded: Mapping[str, Any], classes: Iterable[str]) -> bool:

@@ -61,7 +61,9 @@ def _missing(table: Table, results: Results, settings: Settings, keys_of: KeysOf
 def make(table: Table, wanted: Sequence[Missing], results: Results, settings: Settings) -> int | None:
     """Run them all. The exit code to leave with, where a signal came."""
     results.drop(one.run for one in wanted if one.keys)
+    results.write()
     for number, one in enumerate(wanted, 1):
+        results.refresh()
         say(f"{table.name}, run {number} of {len(wanted)}: distill run {one.run}")
         if results.has(one.run, one.keys, table.classes_of(one.run)):
             continue  # other words for one that was just made

@@ -157,6 +157,17 @@ def test_other_words_for_the_same_keys_are_the_same_run(modules, again):
     assert list(recorded(again)["runs"]) == [f"evaluate.ece_bins=10 {QUICK} seed=0"]
 
 
+def test_what_another_process_records_meanwhile_is_kept_and_not_made_twice(modules, again, stand_in):
+    table = modules.expansion.read_table(again.descriptions, "tiny")
+    ours = modules.records.Results(again.results / "tiny.json")
+    (run,) = recorded(again)["runs"]
+    keys = recorded(again)["runs"][run]["keys"]
+    modules.runs.make(
+        table, [modules.runs.Missing(run, keys), modules.runs.Missing("a=1", {"student": "x"})], ours, again
+    )
+    assert len(calls(stand_in)) == 1 and {run, "a=1"} <= recorded(again)["runs"].keys()
+
+
 def test_a_figure_that_was_not_looked_at_is_a_reason_to_run(modules, again):
     text = (again.descriptions / "tiny.yaml").read_text()
     described(again.descriptions, text.replace("recall of 3", "recall of 5"))
