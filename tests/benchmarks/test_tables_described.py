@@ -1,5 +1,7 @@
 """Descriptions of tables: what their rows come to, and one line for each mistake in them."""
 
+import shlex
+
 import pytest
 from hydra.types import RunMode
 from table_parts import DESCRIPTIONS, described, table_modules
@@ -134,5 +136,5 @@ def test_what_the_tables_run_composes(expansion, name):
             fresh = [word for word in row.words if word not in known]
             known.update(fresh)
             if fresh:
-                words = row.of_seeds([0]).runs[0].split()
+                words = shlex.split(row.of_seeds([0]).runs[0])
                 loader.load_configuration("config", [as_hydra(combined(w)) for w in words], RunMode.RUN)
