@@ -68,11 +68,22 @@ def facts_of(student: Student, descent: Descent) -> Facts:
     passed_on = _passed_on(student, descent) if taught else {}
     return {
         **found,
+        **_transfer(student.identity.get("transfer") or {}),
         **labels,
         **teachers,
         **gone,
         **passed_on,
         "student": _model(student),
+    }
+
+
+def _transfer(said: Mapping[str, Any]) -> Facts:
+    """What it learned from: all of train, unless its identity says otherwise."""
+    return {
+        "transfer.fraction": Fact(said.get("fraction", 1.0)),
+        "transfer.classes": Fact(said.get("classes") or "all"),
+        "transfer.without": Fact(said.get("without") or NONE),
+        "transfer.unlabelled": Fact(said.get("unlabelled", True)),
     }
 
 

@@ -42,7 +42,14 @@ OF_TEACHER = {
 
 # Of every identity: said elsewhere, or no setting. A student's seed is what rows are folded over.
 NO_SETTING = {
-    "students": ("stage", "seed", "init.classes", "distillation.soft_labels", "distillation.teacher"),
+    "students": (
+        "stage",
+        "seed",
+        "transfer",
+        "init.classes",
+        "distillation.soft_labels",
+        "distillation.teacher",
+    ),
     "soft_labels": ("stage", "teacher", "views", "data", "precision"),
     "teachers": ("stage", "data", "precision", "classes", "mean", "std", "image_shape"),
 }
@@ -61,6 +68,7 @@ ORDER = (
     "temperature_schedule",
     "alpha",
     "alpha_schedule",
+    "transfer",
     "views",
     "soft_labels",
     "teacher_source",

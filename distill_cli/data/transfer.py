@@ -44,18 +44,30 @@ class TransferSet:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What it adds to the identity of a student: nothing where it is all of train."""
+        """What it adds to the identity of a student: nothing where it is all of train.
+
+        Classes are said the shorter way, however they were typed.
+        """
         if self.is_whole:
             return {}
-        found = {"classes": list(self.shown) if self.hidden else None, "fraction": self.fraction}
+        few = self.leaves_few_out
+        found = {
+            "classes": None if few else list(self.shown),
+            "without": list(self.hidden) if few and self.hidden else None,
+            "fraction": self.fraction,
+        }
         return {"transfer": {**found, **({"unlabelled": False} if self.unlabelled else {})}}
+
+    @property
+    def leaves_few_out(self) -> bool:
+        """Whether fewer classes are left out than are shown."""
+        return len(self.hidden) < len(self.shown)
 
     def __str__(self) -> str:
         """As a report has it."""
-        few = len(self.hidden) <= len(self.shown)
-        of_classes = f"without {listed(self.hidden)}" if few else f"{listed(self.shown)} alone"
+        without, alone = f"without {listed(self.hidden)}", f"{listed(self.shown)} alone"
         said = [
-            *([of_classes] if self.hidden else []),
+            *([without if self.leaves_few_out else alone] if self.hidden else []),
             *(["without what has no label"] if self.unlabelled else []),
             *([f"a share of {self.fraction:g}"] if self.fraction < 1 else []),
         ]

@@ -30,6 +30,7 @@ TYPED = {  # the beginning of a path within an artefact's inputs, and what is ty
     "student.distillation.weights": "teacher.weights",
     "student.distillation.filter": "teacher_filter",
     "student.distillation.peers": "peers",
+    "student.transfer": "transfer",
     "student.assistant": "assistant",
     "student.generations": "generations",
     "student.distillation.loss": "loss",
@@ -45,6 +46,7 @@ FILES = {"teacher.checkpoint": "teacher.checkpoint", "student.init.weights": "st
 USUAL: Mapping[str, Any] = {
     "generations": 1,
     "init": {"weights": None, "classes": None},
+    "transfer": {"classes": None, "without": None, "fraction": 1.0},
 }  # of a student, if not said
 FOLLOWING = (  # these are there or not with one teacher or several, and with one loss or another
     "student.distillation.average",

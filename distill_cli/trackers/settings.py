@@ -31,8 +31,8 @@ DISTILLATION = (
 )
 SECTIONS = {
     "teacher": ("teacher", *EVERYWHERE),
-    "baseline": ("student", "seed", *EVERYWHERE),
-    "student": (*DISTILLATION, "student", "seed", "teacher", *EVERYWHERE),
+    "baseline": ("student", "transfer", "seed", *EVERYWHERE),
+    "student": (*DISTILLATION, "student", "transfer", "seed", "teacher", *EVERYWHERE),
 }
 SECTIONS["report"] = SECTIONS["student"]
 
