@@ -76,6 +76,10 @@ def test_an_override_changes_the_keys_of_what_depends_on_it_and_no_other(keys, o
         ("evaluate.latency=false", True),
         ("evaluate.pictures=0", True),
         ("evaluate.diagnosis=0", True),
+        ("evaluate.bias=fit", True),
+        ("evaluate.bias={3: 3.5}", True),
+        ("evaluate.bias=null", False),
+        ("evaluate.bias={}", False),
         ("temperature=3", True),
         ("data.validation=0.2", True),
         ("precision=fp32", True),
@@ -87,6 +91,40 @@ def test_an_override_changes_the_keys_of_what_depends_on_it_and_no_other(keys, o
 def test_a_report_is_another_one_where_anything_in_it_is(session, override, changes):
     plain, other = session().plan.evaluation(), session(override).plan.evaluation()
     assert (plain.key != other.key) == changes
+
+
+@pytest.mark.parametrize("part", ["transfer.fraction=0.5", "transfer.without=[3]", "transfer.classes=[7,8]"])
+def test_a_transfer_set_makes_other_students_of_the_same_teacher_and_soft_labels(keys, part):
+    assert changed(keys("views.mixing=none"), keys("views.mixing=none", part)) == {"student", "baseline"}
+
+
+@pytest.mark.parametrize(
+    "whole", ["transfer.fraction=1.0", "transfer.without=[]", "transfer.classes=[0,1,2,3,4,5,6,7,8,9]"]
+)
+def test_all_of_train_is_no_transfer_set_however_it_is_said(keys, whole):
+    assert keys(whole) == keys()
+
+
+def test_a_transfer_set_is_one_key_however_its_classes_are_typed(keys):
+    one, *others = (
+        keys("views.mixing=none", f"transfer.{words}")
+        for words in ("without=3", "without=['3']", "classes=[9,8,7,6,5,4,2,1,0]")
+    )
+    assert all(other == one for other in others)
+
+
+def test_students_of_a_chain_learn_from_the_transfer_set_one_and_all(session):
+    whole, part = (
+        session("generations=2", "assistant=mlp", "views.mixing=none", *words).plan.links
+        for words in ([], ["transfer.without=3"])
+    )
+    assert all(one.student.key != other.student.key for one, other in zip(whole, part, strict=True))
+    assert all(link.student.identity["transfer"]["without"] == ["3"] for link in part)
+
+
+def test_a_bias_is_one_report_in_whatever_order_it_is_typed(session):
+    one, other = (session(f"evaluate.bias={typed}") for typed in ("{3: 1, 4: 2}", "{4: 2.0, 3: 1.0}"))
+    assert one.plan.evaluation().key == other.plan.evaluation().key
 
 
 def test_numbers_that_are_equal_are_the_same_key(keys):
