@@ -21,7 +21,6 @@ import torch.hub
 from torch import nn
 
 from distill_cli.artifacts.files import make_directory, sha256_of
-from distill_cli.config.nearest import nearest
 from distill_cli.config.targets import TARGET, locate
 from distill_cli.data.download import impatient
 from distill_cli.errors import ArtifactError, ConfigError
@@ -29,7 +28,9 @@ from distill_cli.runtime.console import say
 
 TORCHVISION = "torchvision.models."
 DIGITS = re.compile(r"-([0-9a-f]{8,})\.")  # of the sha256, in a file's name
-RESTRICTED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's: torch.load gives plain tensors or fails, whoever calls
+RESTRICTED = (
+    "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's: torch.load gives plain tensors or fails, whoever calls
+)
 OWN_FILE = "teacher.checkpoint=FILE.safetensors"
 
 
@@ -76,9 +77,7 @@ def _of_torchvision(spec: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{target} comes with no weights; leave weights={name} out") from None
     short = str(name).rpartition(".")[2]
     if short not in known:
-        near = nearest(short, known)
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
-        raise ConfigError(f"{target} has no weights={name}; {hint}")
+        raise ConfigError(f"{target} has no weights={name}; there are {', '.join(known)}")
     return known[short]
 
 
