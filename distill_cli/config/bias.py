@@ -1,7 +1,8 @@
 """What is added to the logits of a student before it is measured, as users type it (`evaluate.bias`).
 
 `{3: 3.5}` is a number for each class that is named; `fit` in place of a number has it chosen on the validation
-part, and alone stands for all classes.
+part, and alone stands for all classes. To OmegaConf 3 and "3" are two keys, and `+evaluate.bias.3=2` puts the
+second one beside the first of an experiment: the later one counts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Bias = Mapping[str, float | None]  # by the name of the class, in the data's ord
 def read_bias(typed: Any, classes: Sequence[str], validation: Container[int]) -> Bias:
     """`validation` are numbers of the classes that can be fitted, since their samples are in the validation part.
 
-    Raises `ConfigError` for what is no number, and for a class that is not there, there twice, or cannot be fitted.
+    Raises `ConfigError` for what is no number, and for a class that is not there, or cannot be fitted.
     """
     found = _read(typed, classes)
     for number, name in enumerate(classes):
@@ -42,8 +43,6 @@ def _read(typed: Any, classes: Sequence[str]) -> Bias:
     found: dict[int, float | None] = {}
     for word, value in typed.items():
         number = class_number(word, classes, f"{OPTION}.{word}")
-        if number in found:
-            raise ConfigError(f"{OPTION}: class {classes[number]!r} is there twice; leave one of them out")
         found[number] = _number(value, f"{OPTION}.{word}")
     return {classes[number]: found[number] for number in sorted(found)}
 
