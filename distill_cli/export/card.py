@@ -46,7 +46,10 @@ def card(plan: Plan) -> str:
     return _template().render(
         title=plan.student.label,
         data=plan.data,
-        samples={name: len(split) for name, split in plan.data.splits.items()},
+        samples={
+            **{name: len(split) for name, split in plan.data.splits.items()},
+            "train": len(plan.transfer),
+        },
         accuracy=models["student"].get("top1"),
         roles=list(models),
         rows=_rows(models),
@@ -62,10 +65,21 @@ def _models(plan: Plan) -> Models:
     """The figures of each model that there are figures of; the student's always."""
     place = plan.evaluation()
     if place.is_complete():
-        found = read_json(verified(place.directory, "report.json")).get("models", {})
+        report = read_json(verified(place.directory, "report.json"))
+        found = dict(report.get("models", {}))
+        if "bias" in report:  # which is the report's, and not in the weights
+            found["student"] = _uncorrected(found["student"])
         return {role: found[role] for role in ROLES if found.get(role)}
     metrics = read_manifest(plan.student.directory)["metrics"]
     return {"student": {"top1": metrics.get("test_top1"), "parameters": metrics.get("parameters")}}
+
+
+def _uncorrected(student: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of it as it was trained."""
+    return {
+        "top1": student["top1_uncorrected"],
+        **{name: student.get(name) for name in ("parameters", "macs")},
+    }
 
 
 def _rows(models: Models) -> list[list[str]]:
@@ -116,6 +130,7 @@ def _trained(plan: Plan) -> dict[str, str]:
     return {
         "architecture": _named(recipe.model),
         "views": f"{' + '.join(name for name in names if name not in ('', 'none')) or 'none'}, {stored}",
+        **({} if plan.transfer.is_whole else {"transfer set": str(plan.transfer)}),
         "epochs": f"{recipe.epochs}, the last one kept",
         "batch size": str(recipe.batch_size),
         "optimizer": f"{_named(recipe.optimizer)}, learning rate {recipe.optimizer['lr']:g}",

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from students import data_set
@@ -11,6 +12,7 @@ from students import data_set
 from distill_cli.artifacts.files import make_directory, write_json
 from distill_cli.artifacts.store import Place
 from distill_cli.config.schema import Config
+from distill_cli.data.transfer import TransferSet
 from distill_cli.export.card import card
 
 MAKES_IT = "distill run temperature=2 +student.model.note=x"
@@ -49,6 +51,7 @@ class ToyPlan:
         self.first, self.links, self.members = self, (self,), (self,)
         self.data = data_set((3, 8, 8))
         self.config = config
+        self.transfer = TransferSet(np.arange(len(self.data.train)), len(self.data.train))
         self.teacher = Place(root, "teachers", "big", {"role": "teacher"})
         self.student = built(Place(root, "students", "small-t2", {"role": "student"}), {})
         self.report = Place(root, "evaluations", "small-t2", {"role": "report"})
@@ -107,6 +110,20 @@ def test_the_figures_are_those_of_the_report(toy):
     assert rows["agrees with the teacher"][0] == "95.00%"
     assert rows["parameters"] == ["1,810", "1,810", "74,794"]
     assert "test calibration error" not in rows  # nobody has a figure for it
+
+
+def test_a_bias_of_the_report_is_not_in_the_weights_and_so_not_in_the_card(toy):
+    student = {**REPORT["models"]["student"], "top1_uncorrected": 0.6}
+    text = card(toy({**REPORT, "bias": {"3": 3.5}, "models": {**REPORT["models"], "student": student}}))
+    assert table(text)["test accuracy"] == ["60.00%", "85.00%", "97.00%"]
+    assert table(text)["test NLL (nats)"][0].strip() == "" and table(text)["parameters"][0] == "1,810"
+    assert front_matter(text)["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.6
+
+
+def test_it_says_which_part_of_train_the_student_has_seen(toy):
+    plan = toy()
+    plan.transfer = TransferSet(np.arange(3), len(plan.data.train), fraction=0.5)
+    assert "Trained on 3 pictures" in card(plan) and "train samples: a share of 0.5" in card(plan)
 
 
 def test_a_report_without_a_baseline_has_no_column_for_it(toy):
