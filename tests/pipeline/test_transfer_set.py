@@ -15,6 +15,8 @@ from distill_cli.errors import ConfigError, GateFailed
 from distill_cli.evaluation.report import markdown
 from distill_cli.models.artifact import load_model
 from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, train_teacher
+from distill_cli.stages.changes import changes
+from distill_cli.stages.lock import lock_of
 
 SETTINGS = (
     "soft_labels=float32",
@@ -127,6 +129,21 @@ def test_peers_and_students_that_remember_samples_learn_from_a_part(taught):
     for words in ("peers=mlp_24", "loss=self_distillation"):
         place = distill.run(taught("transfer.fraction=0.3", "student.epochs=2", words)).place
         assert np.isfinite(weights(place)).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["transfer.without=[4]"], 'transfer.without is ["4"], locked ["3"]'),
+        ([], 'transfer.without is null, locked ["3"]'),
+        ([WITHOUT_3, "transfer.fraction=0.5"], "transfer.fraction is 0.5, locked 1.0"),
+        ([WITHOUT_3, "evaluate.bias={3: fit}"], 'evaluate.bias is {"3":"fit"}, locked null'),
+    ],
+)
+def test_a_lock_names_the_option_that_was_typed(taught, words, line):
+    evaluate.run(taught(WITHOUT_3))
+    found, *_ = changes(lock_of(taught(WITHOUT_3)), taught(*words).plan, {})
+    assert found.what == line
 
 
 # Bias.
