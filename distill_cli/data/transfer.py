@@ -25,7 +25,7 @@ from distill_cli.errors import ConfigError
 
 @dataclass(frozen=True)
 class TransferSet:
-    """`index` are numbers of train samples, in order; `shown` and `hidden` those of classes."""
+    """`index` are numbers of train samples, in order; `shown` and `hidden` names of classes."""
 
     index: NDArray[np.int64]
     samples: int  # of train
