@@ -72,9 +72,11 @@ def _plain(bias: object) -> object:
     return {str(name): value for name, value in bias.items()} if isinstance(bias, dict) else bias
 
 
-def refuse_other_results(keys_of: KeysOf, run: Run, plain: Sequence[str], more: Sequence[str]) -> None:
-    """Raises `CannotRun` where words beside the table would change what comes out of it."""
-    if keys_of(run, plain) != keys_of(run, [*plain, *more]):
+def refuse_other_results(
+    keys: Keys, keys_of: KeysOf, run: Run, words: Sequence[str], more: Sequence[str]
+) -> None:
+    """Raises `CannotRun` where words beside the table, `more`, would change the run's `keys`."""
+    if more and keys != keys_of(run, [*words, *more]):
         raise CannotRun(
             f"ARGS={shlex.join(more)} would change the results; say it in `common` of the table's description"
         )

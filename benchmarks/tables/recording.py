@@ -43,6 +43,16 @@ def recorded(result: Result, keys: Keys, classes: Iterable[str]) -> Recorded:
     }
 
 
+def unplanned(result: Result, keys: Keys) -> list[str]:
+    """What has another key than was planned: somebody changed the config, or its words said more."""
+    stages = result["stages"]
+    return [
+        role.replace("_", " ")
+        for role, verb in STAGES.items()
+        if role in keys and verb in stages and stages[verb]["key"] != keys[role]
+    ]
+
+
 def _figures(result: Result, classes: list[str]) -> dict[str, Any]:
     recalls = _recalls(Path(result["artifact"]), classes) if classes else {}
     return {

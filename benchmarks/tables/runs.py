@@ -14,7 +14,7 @@ from distill_cli.runtime.console import say
 from tables.calls import Ended, call
 from tables.description import Run, Table, words_of
 from tables.keys import CannotRun, Keys, KeysOf, planning, refuse_other_results
-from tables.recording import Result, recorded
+from tables.recording import Result, recorded, unplanned
 from tables.records import Results
 from tables.settings import Settings
 
@@ -44,16 +44,13 @@ def missing(table: Table, results: Results, settings: Settings) -> list[Missing]
 
 
 def _missing(table: Table, results: Results, settings: Settings, keys_of: KeysOf) -> Iterator[Missing]:
-    is_settled = not settings.words
     for run in settings.chosen(table):
         try:
             keys = keys_of(run, settings.places)
         except CannotRun as error:
             yield Missing(run, {}, str(error))
             continue
-        if not is_settled:
-            refuse_other_results(keys_of, run, settings.places, settings.words)
-            is_settled = True
+        refuse_other_results(keys, keys_of, run, settings.places, settings.words)
         if not results.has(run, keys, table.classes_of(run)):
             yield Missing(run, keys)
 
@@ -84,10 +81,15 @@ def _make(table: Table, one: Missing, results: Results, settings: Settings) -> i
         ended[verb] = last = _call([verb, *words])
         if last.code or last.stopped is not None:
             break
-    if len(ended) == len(verbs) and last.code == 0:
-        results.keep(one.run, recorded(_result(ended), one.keys, table.classes_of(one.run)))
-    elif last.stopped is None:
-        _fail(results, one.run, last.complaint)
+    if len(ended) < len(verbs) or last.code:
+        if last.stopped is None:
+            _fail(results, one.run, last.complaint)
+        return last.stopped
+    result = _result(ended)
+    if others := unplanned(result, one.keys):
+        _fail(results, one.run, f"made with another config than was planned: {', '.join(others)}")
+    else:
+        results.keep(one.run, recorded(result, one.keys, table.classes_of(one.run)))
     return last.stopped
 
 

@@ -18,6 +18,7 @@ PARTS = (
     "keys",
     "outcome",
     "page",
+    "recording",
     "records",
     "runs",
     "settings",

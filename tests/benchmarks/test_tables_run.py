@@ -43,7 +43,11 @@ if words.get("seed") == "1" and pathlib.Path("{directory}/slow").exists():
     pathlib.Path("{directory}/slow").write_text("at work")
     time.sleep(60)
 output.mkdir(exist_ok=True)
-(output / "result.json").write_text(pathlib.Path("{directory}/result.json").read_text())
+result = json.loads(pathlib.Path("{directory}/result.json").read_text())
+keys = json.loads(pathlib.Path("{directory}/keys.json").read_text())[words.get("seed", "")]
+for verb, stage in [*result["stages"].items(), (sys.argv[1], result)]:
+    stage["key"] = keys.get(verb, "k")
+(output / "result.json").write_text(json.dumps(result))
 """
 
 
@@ -85,9 +89,16 @@ def stand_in(modules, made, tmp_path, monkeypatch):
     command.chmod(0o755)
     (record,) = recorded(made[0])["runs"].values()
     stage = {"artifact": str(tmp_path), "seconds": {}, "environment": {}, "metrics": {"views": 8, "bytes": 9}}
-    stages = dict.fromkeys(("train-teacher", "gen-soft-labels", "distill", "baseline", "evaluate"), stage)
+    stages = dict.fromkeys(modules.recording.STAGES.values(), stage)
     result = {**stage, "key": "k", "models": record["figures"], "stages": stages}
     (tmp_path / "result.json").write_text(json.dumps(result))
+    with modules.keys.planning() as keys_of:
+        planned = {seed: keys_of(f"{QUICK} seed={seed}", ()) for seed in "012"} | {"": {"student": "x"}}
+    keys = {
+        seed: {modules.recording.STAGES[role]: key for role, key in of_seed.items()}
+        for seed, of_seed in planned.items()
+    }
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
     (tmp_path / "report.json").write_text(json.dumps({"per_class": []}))
     monkeypatch.setattr(modules.calls, "COMMAND", command)
     return tmp_path
@@ -180,6 +191,22 @@ def test_words_beside_a_table_may_not_change_its_results(modules, again, stand_i
     assert modules.command.main(["tiny", "student.epochs=2"]) == 2
     assert "ARGS=student.epochs=2 would change the results" in capsys.readouterr().err
     assert calls(stand_in) == []
+
+
+def test_words_beside_a_table_may_not_make_all_seeds_one(modules, three_seeds, stand_in):
+    with pytest.raises(modules.keys.CannotRun, match="ARGS=seed=0 would change the results"):
+        modules.command.make_page("tiny", replace(three_seeds, words=("seed=0",)))
+    assert calls(stand_in) == []
+
+
+def test_what_was_made_with_another_config_than_planned_is_no_figure(modules, three_seeds, stand_in):
+    keys = json.loads((stand_in / "keys.json").read_text())
+    keys["1"]["distill"] = "of a config that was changed meanwhile"
+    (stand_in / "keys.json").write_text(json.dumps(keys))
+    assert modules.command.make_page("tiny", three_seeds) == 1
+    document = recorded(three_seeds)
+    assert [run[-6:] for run in document["runs"]] == ["seed=0", "seed=2"]
+    assert list(document["failed"].values()) == ["made with another config than was planned: student"]
 
 
 @pytest.mark.parametrize("content", ['{"schema": 0, "runs": {"a": 1}}', '{"schema": 1, "ru', "[]"])
