@@ -58,7 +58,9 @@ def facts_of(student: Student, descent: Descent) -> Facts:
     if student.kind == TEACHERS:
         return _teacher(student)
     taught = student.identity.get("distillation") or {}
-    found = _Telling(OF_STUDENT, NO_SETTING[STUDENTS]).of({**student.identity, "distillation": taught})
+    found = _Telling(OF_STUDENT, NO_SETTING[STUDENTS]).of(
+        {**_in_full(student.identity), "distillation": taught}
+    )
     labels = _together([_Telling(OF_LABELS, NO_SETTING["soft_labels"]).of(each) for each in descent.labels])
     lost = {kind: key[:DIGITS] for kind, key in descent.gone}  # where nothing is there any more
     gone = {OF_THE_GONE[kind]: Fact(digits) for kind, digits in lost.items()}
@@ -77,11 +79,18 @@ def facts_of(student: Student, descent: Descent) -> Facts:
     }
 
 
+def _in_full(identity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the limit on weights, which a recipe leaves out where there is none."""
+    recipe = identity.get("recipe")
+    return {**identity, "recipe": {"max_norm": None, **recipe}} if recipe else identity
+
+
 def _transfer(said: Mapping[str, Any]) -> Facts:
     """What it learned from: all of train, unless its identity says otherwise."""
+    classes = said.get("classes")
     return {
         "transfer.fraction": Fact(said.get("fraction", 1.0)),
-        "transfer.classes": Fact(said.get("classes") or "all"),
+        "transfer.classes": Fact("all" if classes is None else classes or NONE),
         "transfer.without": Fact(said.get("without") or NONE),
         "transfer.unlabelled": Fact(said.get("unlabelled", True)),
     }
@@ -123,7 +132,7 @@ def _joined(facts: Sequence[Fact]) -> Fact:
 
 
 def _teacher(teacher: Student) -> dict[str, Fact]:
-    found = _Telling(OF_TEACHER, NO_SETTING[TEACHERS]).of(teacher.identity)
+    found = _Telling(OF_TEACHER, NO_SETTING[TEACHERS]).of(_in_full(teacher.identity))
     own = found.get("teacher.views.seed")
     if own and own.value in (0, teacher.seed):  # as it is, unless one says otherwise
         del found["teacher.views.seed"]

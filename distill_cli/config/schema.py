@@ -61,7 +61,8 @@ class Training:
         )
         for field in ("clip_norm", "max_norm"):
             limit = getattr(self, field)
-            require(limit is None or limit > 0, f"{role}.{field}", limit, "must be above 0, or null for none")
+            is_limit = limit is None or (math.isfinite(limit) and limit > 0)
+            require(is_limit, f"{role}.{field}", limit, "must be a number above 0, or null for none")
         require(ema is None or 0 < ema < 1, f"{role}.ema", ema, "must be in (0, 1), or null for none")
         require(
             self.accumulation <= max(1, self.batch_size // 2),

@@ -154,3 +154,14 @@ def test_the_word_of_a_spec_is_the_name_of_its_yaml(path):
 def test_every_row_has_a_cell_under_every_heading(shelf, compared):
     table = compared(*shelf.grid())
     assert {len(cells(table, row)) for row in table.all_rows} == {len(headings(table))}
+
+
+def test_a_limit_on_weights_has_a_column_where_one_student_has_it(shelf, compared):
+    recipe, labels = {"epochs": 10, "optimizer": SGD}, shelf.labels(shelf.teacher())
+    table = compared(
+        shelf.student((0.92, 0.9), labels, recipe=recipe),
+        shelf.student((0.91, 0.9), labels, recipe={**recipe, "max_norm": 3.0}),
+    )
+    (column,) = table.columns
+    assert column.name == "student.max_norm"
+    assert [column.cell(row.facts) for row in table.rows] == ["null", "3"]

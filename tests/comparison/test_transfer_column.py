@@ -26,3 +26,12 @@ def test_one_transfer_set_is_no_column(shelf, compared):
     assert "transfer.classes" not in columns(
         compared(*(shelf.student((0.9, 0.9), labels, temperature=t, transfer=few) for t in (2, 4)))
     )
+
+
+def test_no_class_at_all_is_not_all_classes(shelf, compared):
+    labels = shelf.labels(shelf.teacher())
+    table = compared(
+        shelf.student((0.92, 0.9), labels),
+        shelf.student((0.91, 0.9), labels, transfer={**TRANSFER, "classes": []}),
+    )
+    assert columns(table) == {"transfer.classes": ["all", "none"]}

@@ -1,6 +1,7 @@
 """The loop: it learns, it stops, it resumes to the same bits, and each knob does what it says."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from distill_cli.config.schema import Training
 from distill_cli.data.loader import Loader
 from distill_cli.data.splits import ArraySplit, DataSet
 from distill_cli.data.views.views import open_views
-from distill_cli.errors import ArtifactError, Interrupted, TrainingDiverged
+from distill_cli.errors import ArtifactError, ConfigError, Interrupted, TrainingDiverged
 from distill_cli.runtime.device import resolve
 from distill_cli.runtime.signals import StopRequest
 from distill_cli.schedules import ConstantRate, CosineRate
@@ -370,6 +371,24 @@ def test_max_norm_holds_the_weights_into_every_unit(tmp_path):
 
     free, held = (run(trainer(tmp_path, max_norm=limit)) for limit in (None, 0.5))
     assert longest(held) <= 0.5 + 1e-6 < 0.6 < longest(free)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_max_norm_is_the_same_in_parts_of_a_batch_and_holds_an_average_too(tmp_path, ema):
+    start = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))  # batch norm would see the parts
+    whole, parts = (
+        run(trainer(tmp_path, deepcopy(start), max_norm=0.3, ema=ema, accumulation=n)) for n in (1, 2)
+    )
+    torch.testing.assert_close(weights(parts), weights(whole), rtol=0, atol=1e-5)
+    norms = whole[1].weight.norm(dim=1)
+    assert 0.2 < norms.max() <= 0.3 + 1e-6
+
+
+@pytest.mark.parametrize("field", ["clip_norm", "max_norm"])
+@pytest.mark.parametrize("limit", [math.inf, math.nan, 0.0, -1.0])
+def test_a_limit_on_a_norm_is_a_number_above_0(field, limit):
+    with pytest.raises(ConfigError, match=rf"teacher\.{field}=.* must be a number above 0, or null"):
+        replace(RECIPE, **{field: limit}).check("teacher")
 
 
 def test_l1_pulls_weights_towards_zero(tmp_path):
