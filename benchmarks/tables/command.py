@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -17,7 +17,7 @@ from tables.figure import draw
 from tables.keys import CannotRun
 from tables.page import markdown
 from tables.records import Results
-from tables.runs import Missing, make, missing
+from tables.runs import Missing, drop_stale, make, missing
 from tables.settings import MISSING, PAGE, Settings
 
 
@@ -47,7 +47,9 @@ def make_page(name: str, settings: Settings) -> int:
     page = page_with(settings.descriptions, name)
     tables = [table for table in page.tables if name in (table.name, page.name)]
     results = {table.name: results_of(table, settings) for table in page.tables}
+    drop_stale(page.tables, results, settings)
     if settings.only == PAGE:
+        _keep_dropped(results)
         write(page, results, settings)
         return 0
     wanted = {table.name: missing(table, results[table.name], settings) for table in tables}
@@ -64,12 +66,20 @@ def make_page(name: str, settings: Settings) -> int:
     finally:
         for table in tables:
             results[table.name].write()
+        _keep_dropped(results)
         write(page, results, settings)
     return int(any(results[table.name].failed for table in tables))
 
 
 def results_of(table: Table, settings: Settings) -> Results:
     return Results.at(settings.results / f"{table.name}.json")
+
+
+def _keep_dropped(results: Mapping[str, Results]) -> None:
+    """A page shows what is in the files beside it, and nothing else."""
+    for found in results.values():
+        if found.gone:
+            found.write()
 
 
 def write(page: Page, results: dict[str, Results], settings: Settings) -> None:

@@ -6,10 +6,11 @@ One that fails is said and recorded, and the others go on. A signal is passed on
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill_cli.errors import DataError
 from distill_cli.runtime.console import say
 from tables.calls import Ended, call
 from tables.description import Run, Table, words_of
@@ -41,6 +42,23 @@ def missing(table: Table, results: Results, settings: Settings) -> list[Missing]
         found = list(_missing(table, results, settings, keys_of))
     results.forget_former_words(table)
     return found
+
+
+def drop_stale(tables: Iterable[Table], results: Mapping[str, Results], settings: Settings) -> None:
+    """Figures whose keys are not those of today. Where the data is not there, nobody can tell, which is said."""
+    with planning() as keys_of:
+        for table in tables:
+            found, unknown = results[table.name], ""
+            for run in [run for run in table.runs if run in found.runs]:
+                try:
+                    if keys_of(run, settings.places) != found.runs[run]["keys"]:
+                        found.drop([run])
+                except CannotRun:
+                    found.drop([run])
+                except DataError as error:
+                    unknown = str(error)
+            if unknown:
+                say(f"{table.name}: keys of what is recorded were not all checked: {unknown}")
 
 
 def _missing(table: Table, results: Results, settings: Settings, keys_of: KeysOf) -> Iterator[Missing]:

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from dataclasses import replace
 
 import pytest
-from table_parts import described, table_modules
+from table_parts import ROOT, a_run, described, table_modules
 
 QUICK = "teacher.epochs=1 student.epochs=1"
 TEXT = f"""
@@ -160,6 +161,65 @@ def test_figures_of_other_keys_are_dropped_and_made_again(modules, again, stand_
     assert len(calls(stand_in)) == 1 and recorded(again)["runs"][run]["keys"] == now
 
 
+def test_a_page_shows_no_figures_of_other_keys_whoever_is_asked_for(modules, three_seeds, stand_in):
+    assert modules.command.make_page("tiny", three_seeds) == 0
+    document = recorded(three_seeds)
+    for run, found in document["runs"].items():
+        found["keys"]["student"] += "" if run.endswith("seed=0") else " of another config"
+    (three_seeds.results / "tiny.json").write_text(json.dumps(document))
+    assert modules.command.make_page("tiny", replace(three_seeds, only="page")) == 0
+    assert "**2 of 3 runs are missing**" in page(three_seeds)
+    assert [run[-6:] for run in recorded(three_seeds)["runs"]] == ["seed=0"]
+    (three_seeds.results / "tiny.json").write_text(json.dumps(document))
+    assert modules.command.make_page("tiny", replace(three_seeds, seeds=(1,))) == 0
+    assert "**1 of 3 runs are missing**" in page(three_seeds)
+
+
+def test_a_page_without_its_data_is_written_and_says_that_keys_were_not_checked(
+    modules, three_seeds, tmp_path, capsys
+):
+    text = (three_seeds.descriptions / "tiny.yaml").read_text()
+    described(three_seeds.descriptions, text.replace("common: ", "common: data=flowers "))
+    (run, *_) = modules.expansion.read_table(three_seeds.descriptions, "tiny").runs
+    modules.records.Results(three_seeds.results / "tiny.json", {run: a_run("0")}).write()
+    places = (f"paths.data={tmp_path / 'nothing'}",)
+    assert modules.command.make_page("tiny", replace(three_seeds, only="page", places=places)) == 0
+    assert "were not all checked" in capsys.readouterr().err
+    assert "**2 of 3 runs are missing**" in page(three_seeds) and "| distilled | 200" in page(three_seeds)
+
+
+def test_processes_lose_nothing_of_each_other(modules, tmp_path):
+    path = tmp_path / "tiny.json"
+    former = a_run("of another config")
+    modules.records.Results(path, {"a=1": former}).write()
+    one, other = modules.records.Results.at(path), modules.records.Results.at(path)
+    one.drop(["a=1"])
+    other.drop(["a=1"])
+    other.keep("a=1", a_run("new"))
+    other.fail("a=2", "no disk")
+    one.keep("a=3", a_run("3"))
+    found = json.loads(path.read_text())
+    assert found["runs"] == {"a=1": a_run("new"), "a=3": a_run("3")} and found["failed"] == {"a=2": "no disk"}
+
+
+RECORD = """
+import sys
+sys.path.insert(0, {benchmarks!r})
+from pathlib import Path
+from tables.records import Results
+results = Results.at(Path({path!r}))
+for number in range(40):
+    results.keep(f"{{sys.argv[1]}}={{number}}", {run})
+"""
+
+
+def test_processes_that_record_at_the_same_time_lose_nothing(tmp_path):
+    code = RECORD.format(benchmarks=str(ROOT / "benchmarks"), path=str(tmp_path / "t.json"), run=a_run("x"))
+    several = [subprocess.Popen([sys.executable, "-c", code, name]) for name in "ab"]
+    assert [one.wait() for one in several] == [0, 0]
+    assert len(json.loads((tmp_path / "t.json").read_text())["runs"]) == 80
+
+
 def test_other_words_for_the_same_keys_are_the_same_run(modules, again):
     text = (again.descriptions / "tiny.yaml").read_text()
     described(again.descriptions, text.replace("common: ", "common: evaluate.ece_bins=10 "))
@@ -209,11 +269,36 @@ def test_what_was_made_with_another_config_than_planned_is_no_figure(modules, th
     assert list(document["failed"].values()) == ["made with another config than was planned: student"]
 
 
-@pytest.mark.parametrize("content", ['{"schema": 0, "runs": {"a": 1}}', '{"schema": 1, "ru', "[]"])
-def test_results_of_another_schema_or_broken_are_made_anew_and_never_mixed(modules, again, content, capsys):
-    (again.results / "tiny.json").write_text(content)
+def test_results_of_an_older_schema_are_made_anew_and_never_mixed(modules, again, capsys):
+    (again.results / "tiny.json").write_text('{"schema": 0, "runs": {"a": 1}}')
     assert len(missing(modules, again)) == 2
     assert capsys.readouterr().err.count("made anew") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("<<<<<<< HEAD\n{}", "conflict markers"),
+        ("[]", "holds no results"),
+        ('{"schema": 99, "runs": {}, "failed": {}}', "is of schema 99, newer than 1; update"),
+        ('{"schema": 1}', "not whole: `runs` is missing"),
+        ('{"schema": 1, "runs": [], "failed": {}}', "not whole: runs: "),
+        ('{"schema": 1, "runs": {}, "failed": null}', "not whole: failed: None must be reasons"),
+        ('{"schema": 1, "runs": {"a=1": {"keys": {}}}, "failed": {}}', "not whole: `figures` is missing"),
+    ],
+    ids=["markers", "list", "newer", "nothing", "runs", "failed", "figures"],
+)
+@pytest.mark.parametrize("only", ["", "page"])
+def test_results_that_cannot_be_read_are_refused_and_kept(
+    modules, again, content, why, only, monkeypatch, capsys
+):
+    for name, value in (("TABLES", again.descriptions), ("RESULTS", again.results), ("ONLY", only)):
+        monkeypatch.setenv(f"BENCH_{name}", str(value))
+    path = again.results / "tiny.json"
+    path.write_text(content)
+    assert modules.command.main(["tiny"]) == 4
+    told = capsys.readouterr().err
+    assert why in told and told.count("\n") == 1 and path.read_text() == content
 
 
 def test_missing_data_is_one_line_before_anything_is_run(modules, stand_in, tmp_path, monkeypatch, capsys):
