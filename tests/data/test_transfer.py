@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from distill_cli.config.bias import read_bias
 from distill_cli.config.transfer import Transfer
 from distill_cli.data.holdout import LABELLED, TEST, TRANSFER, VALIDATION, chosen
 from distill_cli.data.loader import Loader
@@ -28,6 +30,11 @@ def data(unlabelled: int = 0, classes=PETS) -> DataSet:
 
 def chosen_of(found=None, fraction=1.0, classes=None, without=None):
     return transfer_set(Transfer(fraction, classes, without), data() if found is None else found)
+
+
+def parsed(override: str):
+    """The value of what was typed, as Hydra reads it."""
+    return OverridesParser.create().parse_override(override).value()
 
 
 def labels_of(found, of=None) -> set[int]:
@@ -72,6 +79,22 @@ def test_classes_are_named_or_numbered_one_or_several(classes, without, labels):
 def test_what_nothing_can_be_learned_from_is_one_line(settings, line):
     with pytest.raises(ConfigError, match=line):
         chosen_of(**settings)
+
+
+@pytest.mark.parametrize("name", ["true", "False", "null", "1.5", "1e3", "nan"])
+def test_a_name_that_reads_as_something_else_wants_quotes(name):
+    read = parsed(f"transfer.without=[{name}]")
+    line = rf"transfer\.without=\[.*\]: .* in quotes it is the class: \"transfer\.without=\['{name}'\]\"$"
+    with pytest.raises(ConfigError, match=line):
+        chosen_of(data(classes=(*PETS[:4], name)), without=read)
+    quoted = chosen_of(data(classes=(*PETS[:4], name)), without=parsed(f"transfer.without=['{name}']"))
+    assert quoted.hidden == (name,)
+
+
+def test_a_key_that_reads_as_something_else_wants_the_number_of_its_class():
+    with pytest.raises(ConfigError, match=r"evaluate\.bias\.True: .* type the number of class 'true', 1$"):
+        read_bias({True: 2.0}, ("ant", "true"), ())
+    assert read_bias({1: 2.0}, ("ant", "true"), ()) == {"true": 2.0}
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.1, float("nan")])
