@@ -24,12 +24,19 @@ def read_bias(typed: Any, classes: Sequence[str], validation: Container[int]) ->
     Raises `ConfigError` for what is no number, and for a class that is not there, or cannot be fitted.
     """
     found = _read(typed, classes)
-    for number, name in enumerate(classes):
-        if name in found and found[name] is None and number not in validation:
+    fitted = {number for number, name in enumerate(classes) if name in found and found[name] is None}
+    for number in sorted(fitted):
+        if number not in validation:
             raise ConfigError(
-                f"{OPTION}={typed}: no sample of class {name!r} is in the validation part, which {FIT} looks at; "
-                "set data.validation=0.1, or more"
+                f"{OPTION}={typed}: no sample of class {classes[number]!r} is in the validation part, which {FIT} "
+                "looks at; set data.validation=0.1, or more"
             )
+    others = [number for number, _ in enumerate(classes) if number not in fitted]
+    if fitted and others and not any(number in validation for number in others):
+        raise ConfigError(
+            f"{OPTION}={typed}: the validation part has these classes alone, so no number would be large enough; "
+            "give one of them a number"
+        )
     return found
 
 
