@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from distill_cli.artifacts.former import FormerStudent
 from distill_cli.artifacts.given_weights import GivenWeights
-from distill_cli.artifacts.store import WEIGHTS
 from distill_cli.config.bias import Bias, read_bias
 from distill_cli.config.lineage import link_name, members_of, peers_of, weights_of
 from distill_cli.config.loss_terms import (
@@ -24,6 +22,7 @@ from distill_cli.config.loss_terms import (
     terms_of,
     uses_alpha,
     uses_temperature,
+    wants_labels,
 )
 from distill_cli.config.published import is_as_published
 from distill_cli.config.schema import Config, Spec, require
@@ -135,19 +134,17 @@ class Teaching:
     def checkpoint(self) -> GivenWeights | None:
         """The file that the one teacher of this plan is brought in from. Raises `ConfigError` where it is none."""
         typed = self.config.teacher.checkpoint
-        if typed is None or self.is_published:
-            return None
-        path, what = Path(typed), f"teacher.checkpoint={typed}"
-        if path.is_dir():
-            raise ConfigError(f"{what} is a directory; name a file: {path / WEIGHTS}")
-        if not path.is_file():
-            raise ConfigError(f"{what}: there is no such file")
-        return GivenWeights.at(path, what)
+        return None if typed is None or self.is_published else GivenWeights.typed(typed)
 
     @cached_property
     def transfer(self) -> TransferSet:
         """The train samples that students learn from, and their baselines."""
-        return transfer_set(self.config.transfer, self.data, mixes=self.mixes)
+        found = transfer_set(self.config.transfer, self.data, mixes=self.mixes)
+        if wants_labels(
+            self.config.loss, values_of(instantiate(self.config.alpha_schedule, "alpha_schedule"))
+        ):
+            found.need_labels("students", "leave more, or set alpha=1" if self.uses_alpha else "leave more")
+        return found
 
     @cached_property
     def bias(self) -> Bias:

@@ -45,6 +45,16 @@ class GivenWeights:
         seen = {name: data[name] for name in PREPROCESSING} if data.keys() >= {*PREPROCESSING} else None
         return cls(what, path, digest, is_recorded=True, classes=classes, preprocessing=seen)
 
+    @classmethod
+    def typed(cls, checkpoint: str) -> Self:
+        """The file that `teacher.checkpoint` names. Raises `ConfigError` where it is none."""
+        path, what = Path(checkpoint), f"teacher.checkpoint={checkpoint}"
+        if path.is_dir():
+            raise ConfigError(f"{what} is a directory; name a file: {path / WEIGHTS}")
+        if not path.is_file():
+            raise ConfigError(f"{what}: there is no such file")
+        return cls.at(path, what)
+
     @property
     def name(self) -> str:
         """For people: that of the artefact, and of the file where it is not its own."""

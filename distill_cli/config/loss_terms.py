@@ -8,7 +8,7 @@ A loss says what it `needs`, and may bring a weight of its own: then the student
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,17 @@ def hard_weight(loss: Spec) -> float:
         each = ", ".join(f"{term.name} {term.hard_weight:g}" for term in terms)
         raise ConfigError(f"loss={loss.get('name')}: hard weights differ ({each}); set loss.hard_weight")
     return terms[0].hard_weight if given is None else given
+
+
+def wants_labels(loss: Spec, alphas: Sequence[float]) -> bool:
+    """Whether hard labels ever have a weight, by themselves or in a loss without a teacher."""
+    terms = terms_of(loss)
+    if not any(alphas) or any(term.needs == "labels" for term in terms):
+        return True
+    by_alpha = [term for term in terms if term.weight is None]
+    if not by_alpha:
+        return hard_weight(loss) > 0
+    return min(alphas) < 1 or any(term.weight_schedule is not None for term in by_alpha)
 
 
 def identity_of(loss: Spec) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class TransferSet:
     shown: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     unlabelled: int = 0  # samples that were left out for want of a label
+    labelled: int = 0  # classes of which a sample with a label is left
+    option: str = ""  # what was typed
 
     def __len__(self) -> int:
         return len(self.index)
@@ -65,7 +67,8 @@ class TransferSet:
 
     def __str__(self) -> str:
         """As a report has it."""
-        without, alone = f"without {listed(self.hidden)}", f"{listed(self.shown)} alone"
+        without = f"without {listed(self.hidden)}"
+        alone = f"{listed(self.shown) or 'what has no label'} alone"
         said = [
             *([without if self.leaves_few_out else alone] if self.hidden else []),
             *(["without what has no label"] if self.unlabelled else []),
@@ -73,9 +76,16 @@ class TransferSet:
         ]
         return f"{len(self):,} of {self.samples:,} train samples: {', '.join(said)}"
 
+    def need_labels(self, who: str, remedy: str) -> None:
+        """Raises `ConfigError` where `who` learns from hard labels, and there are not two classes to tell apart."""
+        if self.is_whole or self.labelled > 1:
+            return
+        seen = "one class alone, and nothing to tell it from" if self.labelled else "no sample with a label"
+        raise ConfigError(f"{self.option}: {who} would see {seen}; {remedy}")
+
 
 def transfer_set(settings: Transfer, data: DataSet, *, mixes: bool = False) -> TransferSet:
-    """Raises `ConfigError` for classes that are not there, and where there is nothing left to tell apart.
+    """Raises `ConfigError` for classes that are not there, and where nothing is left.
 
     So it does where views are mixtures: a partner is drawn from all of train, and the teacher has labelled that.
     """
@@ -89,20 +99,23 @@ def transfer_set(settings: Transfer, data: DataSet, *, mixes: bool = False) -> T
     by_hash = (
         everything if settings.fraction == 1 else chosen(TRANSFER, settings.fraction, keys_of(data.train))
     )
+    index = np.flatnonzero(of_classes & by_hash)
     found = TransferSet(
-        index=np.flatnonzero(of_classes & by_hash),
+        index=index,
         samples=len(labels),
         fraction=settings.fraction,
         shown=tuple(name for number, name in enumerate(data.classes) if number in shown),
         hidden=tuple(name for number, name in enumerate(data.classes) if number not in shown),
         unlabelled=0 if settings.classes is None else int((labels == UNLABELLED).sum()),
+        labelled=len({*np.unique(labels[index])} - {UNLABELLED}),
+        option=settings.option,
     )
-    if not found.is_whole:
-        _refuse_too_little(settings, found, np.unique(labels[found.index]))
-        if mixes:
-            raise ConfigError(
-                f"{settings.option}: views mix in samples that are not in the transfer set; set views.mixing=none"
-            )
+    if not len(found):
+        raise ConfigError(f"{settings.option}: no train sample is left for students")
+    if mixes and not found.is_whole:
+        raise ConfigError(
+            f"{settings.option}: views mix in samples that are not in the transfer set; set views.mixing=none"
+        )
     return found
 
 
@@ -114,12 +127,3 @@ def _shown(settings: Transfer, classes: Sequence[str]) -> set[int]:
             named = {class_number(word, classes, settings.option) for word in several(typed)}
             return named if name == "classes" else everything - named
     return everything
-
-
-def _refuse_too_little(settings: Transfer, found: TransferSet, labels: NDArray[np.int64]) -> None:
-    if not len(found):
-        raise ConfigError(f"{settings.option}: no train sample is left for students")
-    if len(labels) == 1 and labels[0] != UNLABELLED:
-        raise ConfigError(
-            f"{settings.option}: students would see one class alone, and nothing to tell it from; leave more"
-        )

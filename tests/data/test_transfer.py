@@ -72,13 +72,38 @@ def test_classes_are_named_or_numbered_one_or_several(classes, without, labels):
         ({"classes": []}, "no train sample is left for students"),
         ({"without": [0, 1, 2, 3, 4]}, "no train sample is left for students"),
         ({"fraction": 1e-9}, "transfer.fraction=1e-09: no train sample is left"),
-        ({"classes": "dog"}, "students would see one class alone, and nothing to tell it from"),
-        ({"without": [0, 1, 2, 7]}, "students would see one class alone"),
     ],
 )
 def test_what_nothing_can_be_learned_from_is_one_line(settings, line):
     with pytest.raises(ConfigError, match=line):
         chosen_of(**settings)
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "settings", "line"),
+    [
+        (0, {"classes": "dog"}, "transfer.classes=dog: she would see one class alone, and nothing to tell"),
+        (0, {"without": [0, 1, 2, 7]}, "she would see one class alone"),
+        (200, {"without": [0, 1, 2, 3, 4]}, "she would see no sample with a label; leave more"),
+        (SAMPLES - 1, {"fraction": 0.5}, "transfer.fraction=0.5: she would see one class alone"),
+        (SAMPLES, {"fraction": 0.5}, "transfer.fraction=0.5: she would see no sample with a label"),
+    ],
+)
+def test_who_learns_from_hard_labels_needs_two_classes(unlabelled, settings, line):
+    found = chosen_of(data(unlabelled), **settings)
+    with pytest.raises(ConfigError, match=line):
+        found.need_labels("she", "leave more")
+
+
+def test_two_classes_are_enough_and_all_of_train_is_not_judged():
+    chosen_of(without=[0, 1, 2]).need_labels("she", "leave more")
+    chosen_of(data(unlabelled=SAMPLES)).need_labels("she", "leave more")
+
+
+def test_a_transfer_set_of_no_class_has_a_name():
+    found = chosen_of(data(unlabelled=200), without=[*PETS])
+    assert str(found) == "200 of 400 train samples: what has no label alone"
+    assert found.identity["transfer"]["classes"] == []
 
 
 @pytest.mark.parametrize("name", ["true", "False", "null", "1.5", "1e3", "nan"])

@@ -13,10 +13,13 @@ from tool import new_session
 from distill_cli.data.splits import ArraySplit
 from distill_cli.errors import ConfigError, GateFailed
 from distill_cli.evaluation.report import markdown
+from distill_cli.hydra_app.launch import run
 from distill_cli.models.artifact import load_model
-from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, train_teacher
+from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, run, train_teacher
 from distill_cli.stages.changes import changes
 from distill_cli.stages.lock import lock_of
+from distill_cli.stages.session import Session
+from distill_cli.trackers.tracking import Tracking
 
 SETTINGS = (
     "soft_labels=float32",
@@ -146,6 +149,24 @@ def test_a_lock_names_the_option_that_was_typed(taught, words, line):
     assert found.what == line
 
 
+ONE, NONE = ("transfer.classes=[7]",), ("data.labeled_fraction=0.1", "transfer.without=[0,1,2,3,4,5,6,7,8,9]")
+
+
+@pytest.mark.parametrize("words", [ONE, NONE], ids=["one class", "no label"])
+def test_soft_labels_alone_need_no_two_classes_and_hard_ones_do(tmp_path, words):
+    for alone in (("alpha=1",), ("loss=dist", "loss.hard_weight=0")):
+        assert len(new_session(tmp_path, *SETTINGS, *words, *alone).plan.transfer) > 0
+    for labelled in ((), ("alpha=0",), ("loss=dist",), ("loss=self_distillation", "alpha=1")):
+        with pytest.raises(ConfigError, match=r"students would see (one class alone|no sample with a label)"):
+            new_session(tmp_path, *SETTINGS, *words, *labelled)
+    output = tmp_path / "out"
+    where = (f"paths.artifacts={tmp_path / 'artifacts'}", f"hydra.run.dir={output}")
+    assert run("run", [*SETTINGS, *words, "alpha=1", *where]) == 2
+    said = json.loads((output / "error.json").read_text())["message"]
+    assert "the baseline would see" in said and "type distill distill" in said
+    assert not list(tmp_path.glob("artifacts/[!.]*/*"))
+
+
 # Bias.
 
 
@@ -180,9 +201,40 @@ def test_the_line_stands_in_terminal_markdown_and_page(taught, capsys):
     result = evaluate.run(session)
     said = capsys.readouterr().err
     value = json.loads((result.place.directory / "report.json").read_text())["bias"]["3"]
-    bias = f"3 {value:+g}, 7 -0.5, of which 3 fitted on 142 validation samples"
+    bias = f"3 {value:+g}, 7 -0.5, of which 3 fitted on the 142 validation samples of its validation top-1"
     for text in (said, *((result.place.directory / f"report.{form}").read_text() for form in ("md", "html"))):
         assert f"ogits of the student corrected: {bias} (test top-1 " in text
+
+
+@pytest.mark.parametrize("stage", [run, evaluate], ids=["run", "evaluate"])
+def test_what_is_returned_has_the_bias_in_it_so_that_a_search_sees_it(taught, tmp_path, monkeypatch, stage):
+    plan, bias = taught(WITHOUT_3).plan, {3: -50, 1: -50}
+    found = []
+    for words in ([], [f"evaluate.bias={bias}"]):
+        monkeypatch.setattr(Session, "of", lambda _, words=words: taught(WITHOUT_3, *words))
+        found.append(stage.main(None, tmp_path))
+    assert found == pytest.approx([share_right(plan, plan.data.validation, added) for added in ({}, bias)])
+    assert found[1] < found[0]
+
+
+def test_a_chain_compares_students_as_they_were_trained_and_a_diagnosis_explains_them(taught):
+    """There is no bias for those between, nor on the train part."""
+    words = (WITHOUT_3, "generations=2", "student.epochs=2", "evaluate.diagnosis=200")
+    gen_soft_labels.run(taught(*words))
+    for link in taught(*words).plan.links:
+        distill.run(replace(taught(*words), plan=link))
+        gen_soft_labels.run(replace(taught(*words), plan=link))
+    plain, moved = (report_of(taught(*words, *more)) for more in ([], ["evaluate.bias={3: 2.5}"]))
+    assert moved["chain"] == plain["chain"] and moved["evidence"] == plain["evidence"]
+    assert moved["diagnosis"] == plain["diagnosis"]
+    assert moved["models"]["student"]["top1"] != plain["models"]["student"]["top1"]
+
+
+def test_trackers_have_the_bias_as_it_was_fitted(taught, monkeypatch):
+    said = []
+    monkeypatch.setattr(Tracking, "final", lambda self, figures: said.append(figures))
+    report = report_of(taught(WITHOUT_3, "evaluate.bias={3: fit, 5: 0.125}"))
+    assert [figures["bias/3"] for figures in said] == [report["bias"]["3"]] and said[0]["bias/5"] == 0.125
 
 
 def test_results_and_gates_go_by_the_corrected_figures(taught):
