@@ -19,6 +19,7 @@ Stages = dict[str, StageResult]  # verb to what it left
 def main(config: DictConfig, output: Path) -> float | None:
     session, started = Session.of(config), time.monotonic()
     plan = session.plan
+    plan.transfer.need_labels("the baseline", "leave more, or type distill distill, which trains none")
     gates.reference_of(plan)  # found fit before anything is made
     if not plan.first.teacher_is_there or not plan.student.is_complete():
         from distill_cli.stages.jobs.rehearse import rehearse
