@@ -5,7 +5,8 @@ config still gives is not run again, whether or not its artefacts are still ther
 command; they may say how it runs (`device=cuda`), not what comes out.
 
 Knobs: BENCH_DATA and BENCH_ARTIFACTS (where data sets lie, artefacts go; else what `distill` takes), BENCH_ROWS
-(those whose `heading / label` has one of these texts: `T = 20,resnet20 / KD`), BENCH_SEEDS (`0,1`), BENCH_ONLY
+(those called so, `KD` or `resnet20 / KD`, else those that have it in their names;
+several with commas between them, or with semicolons, `teacher, 2×1200;`), BENCH_SEEDS (`0,1`), BENCH_ONLY
 (`missing` lists what would run, `page` writes the page from what is recorded), and for tables of your own
 BENCH_TABLES and BENCH_RESULTS (where descriptions lie, where pages go).
 """

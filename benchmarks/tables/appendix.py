@@ -13,7 +13,14 @@ from tables.records import Recorded, Results
 from tables.text import code, grid, prose
 
 DIGITS = 12  # of a key, as in the names of artefacts
-MADE = {"teacher": "teachers", "soft_labels": "labelling", "student": "students", "baseline": "baselines"}
+MADE = {
+    "teacher": "teachers",
+    "soft_labels": "labelling",
+    "student": "students",
+    "baseline": "baselines",
+    "evaluation": "evaluation",
+}
+GROWS = ("soft_labels", "evaluation")  # what each run adds to
 
 
 def commands(page: Page) -> Iterator[str]:
@@ -82,8 +89,8 @@ def _shown(page: Page, results: Mapping[str, Results]) -> list[Recorded]:
 
 
 def _seconds(runs: Sequence[Recorded], role: str) -> Iterable[float]:
-    """Of each model once; of soft labels, which grow, all that was added."""
-    if role == "soft_labels":
+    """Of each model once; of soft labels, which grow, and of evaluation all that was added."""
+    if role in GROWS:
         return [run["seconds"].get(role, 0.0) for run in runs]
     return {run["keys"].get(role): run["seconds"].get(role, 0.0) for run in runs}.values()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from distill_cli.artifacts.files import make_directory, write_bytes
-from distill_cli.errors import ConfigError, DataError, DistillError, Interrupted
+from distill_cli.artifacts.files import NO_SPACE, make_directory, write_bytes
+from distill_cli.errors import ConfigError, DistillError, Interrupted, ResourceError
 from distill_cli.runtime.console import complain, counted, say, show
 from tables.description import Page, Table
 from tables.expansion import names, page_with, read_page
@@ -32,12 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     except CannotRun as error:
         complain(str(error))
         return ConfigError.exit_code
-    except DataError as error:
-        complain(str(error).replace("paths.data=", "BENCH_DATA="))
-        return error.exit_code
     except (DistillError, Interrupted) as error:
         complain(" ".join(str(error).split()))
         return error.exit_code
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}; BENCH_RESULTS=DIR names another place for pages")
+        return ResourceError.exit_code if error.errno in NO_SPACE else ConfigError.exit_code
     except KeyboardInterrupt:
         return 130
 
@@ -46,6 +46,7 @@ def make_page(name: str, settings: Settings) -> int:
     """Run what is missing of the tables called `name`, and write the page that shows them."""
     page = page_with(settings.descriptions, name)
     tables = [table for table in page.tables if name in (table.name, page.name)]
+    settings.refuse_empty_choice(tables)
     results = {table.name: results_of(table, settings) for table in page.tables}
     drop_stale(page.tables, results, settings)
     if settings.only == PAGE:
@@ -68,7 +69,7 @@ def make_page(name: str, settings: Settings) -> int:
             results[table.name].write()
         _keep_dropped(results)
         write(page, results, settings)
-    return int(any(results[table.name].failed for table in tables))
+    return int(any(run in results[table.name].failed for table in tables for run in settings.chosen(table)))
 
 
 def results_of(table: Table, settings: Settings) -> Results:
@@ -104,6 +105,14 @@ def _tell(table: Table, wanted: Sequence[Missing], settings: Settings) -> None:
         )
 
 
+def _title(directory: Path, name: str) -> str:
+    """Or what is wrong with its description."""
+    try:
+        return read_page(directory, name).title
+    except ConfigError as error:
+        return str(error)
+
+
 def _list(directory: Path) -> None:
-    titles = {name: read_page(directory, name).title for name in names(directory)}
+    titles = {name: _title(directory, name) for name in names(directory)}
     show(Text("\n".join(f"{f'  make table NAME={name}':46} {title}" for name, title in titles.items())))

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from typing import NewType
 
 from tables.measures import Measure
@@ -36,9 +37,11 @@ class Published:
     @classmethod
     def of(cls, value: object, **more: object) -> Published:
         """Raises `ValueError` where it is neither a figure nor a range."""
-        ends = value if isinstance(value, list) else [value]
-        low, high = float(str(ends[0])), float(str(ends[-1]))
-        return cls(low, high, " to ".join(map(str, ends)), **more)  # type: ignore[arg-type]
+        ends = value if isinstance(value, list) else [value, value]
+        low, high = (float(str(end)) for end in ends)
+        if not -inf < low <= high < inf:
+            raise ValueError(value)
+        return cls(low, high, " to ".join(dict.fromkeys(map(str, ends))), **more)  # type: ignore[arg-type]
 
     def difference(self, ours: float) -> float:
         """From the nearest end of a range; 0 within."""
@@ -53,9 +56,14 @@ class Row:
     measure: Measure
     seeds: tuple[int, ...]
     published: Published | None = None
-    notes: tuple[str, ...] = ()  # what was found, and what must be known
+    remarks: tuple[str, ...] = ()  # what must be known
+    found: tuple[str, ...] = ()  # why its figure is as it is
     at: str | None = None  # where it is on the chart's axis
     turn: int = 0  # rows of turn 0 are run first
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.remarks, *self.found)
 
     @property
     def runs(self) -> list[Run]:
@@ -106,6 +114,7 @@ class Table:
     matrix: bool = False  # sections are columns
     baseline: bool = True  # whether each run trains a student without a teacher, too
     chart: Chart | None = None
+    get: str = ""  # where its data comes from, where nothing downloads it
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -8,6 +8,9 @@
     layout: matrix                         sections are columns, rows of the same label a row
     chart: {x, disk}                       rows have `at`, a number or a word, on an axis called x
 
+    baseline: false                        no student without a teacher is trained beside these
+    get                                    where the data comes from, where nothing downloads it
+
 With sections that share rows, `published` is a list in their order, and `in` has words (or a note) for one of them.
 A file with `tables: [NAME, …]` is a page of several tables. A wrong word is a `ConfigError` that says where.
 """
@@ -15,7 +18,8 @@ A file with `tables: [NAME, …]` is a page of several tables. A wrong word is a
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +27,10 @@ import yaml
 
 from distill_cli.config.nearest import nearest
 from distill_cli.errors import ConfigError
+from tables.contradictions import refuse_contradictions
 from tables.description import Chart, Page, Published, Row, Section, Table
-from tables.measures import MODELS, Measure
-
-Said = dict[str, Any]
-OF_PAGE = ("title", "about", "tables", "found")
-OF_TABLE = (
-    *("title", "about", "measure", "seeds", "common", "rows", "sections", "layout", "chart", "found"),
-    *("published_runs", "best_epoch", "compare", "baseline"),
-)
-OF_SECTION = ("title", "run", "of", "turn", "rows")
-OF_ROW = (
-    *("label", "run", "of", "measure", "seeds", "published", "published_runs", "best_epoch", "compare"),
-    *("note", "found", "at", "turn", "each", "in"),
-)
-OF_ONE = ("run", "note", "found")  # of a row in one section
+from tables.fields import OF_CHART, OF_ONE, OF_PAGE, OF_ROW, OF_SECTION, OF_TABLE, Said, fields
+from tables.measures import Measure
 
 
 def names(directory: Path) -> list[str]:
@@ -48,24 +41,32 @@ def read_page(directory: Path, name: str) -> Page:
     """The page of this name: of a table, or of several. Raises `ConfigError`."""
     said = _read(directory, name)
     if "tables" not in said:
-        return Page(name, str(said.get("title")), "", (read_table(directory, name),))
-    _only(OF_PAGE, said, name)
+        table = read_table(directory, name)
+        return Page(name, table.title, "", (table,))
+    fields(OF_PAGE, said, name, required=("title",))
     tables = tuple(read_table(directory, each) for each in said["tables"])
     return Page(name, said["title"], said.get("about", ""), tables, said.get("found", ""))
 
 
 def page_with(directory: Path, name: str) -> Page:
     """The page that shows this table (its own, where no other does), or the page of this name."""
-    several = (each for each in names(directory) if name in _read(directory, each).get("tables", ()))
+    several = (each for each in names(directory) if name in _tables(directory, each))
     return read_page(directory, next(several, name))
+
+
+def _tables(directory: Path, name: str) -> Sequence[str]:
+    """Of a page of several; a description that is wrong is nobody's matter but its own."""
+    with suppress(ConfigError):
+        found = _read(directory, name).get("tables")
+        return found if isinstance(found, list) else ()
+    return ()
 
 
 def read_table(directory: Path, name: str) -> Table:
     """Raises `ConfigError`."""
     said = _read(directory, name)
-    _only(OF_TABLE, said, name)
-    _required(("title", "about", "measure", "seeds"), said, name)
-    return Table(
+    fields(OF_TABLE, said, name, required=("title", "about", "measure", "seeds"))
+    table = Table(
         name=name,
         title=said["title"],
         about=said["about"],
@@ -75,21 +76,24 @@ def read_table(directory: Path, name: str) -> Table:
         found=said.get("found", ""),
         matrix=said.get("layout") == "matrix",
         baseline=said.get("baseline", True),
-        chart=Chart(**said["chart"]) if "chart" in said else None,
+        chart=Chart(**fields(OF_CHART, said["chart"], f"{name}, chart", ["x"])) if "chart" in said else None,
+        get=said.get("get", ""),
     )
+    refuse_contradictions(table, said)
+    return table
 
 
 def _read(directory: Path, name: str) -> Said:
-    try:
-        said = yaml.safe_load((directory / f"{name}.yaml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if name not in names(directory):
         near = nearest(name, names(directory))
         remedy = f"did you mean {near}?" if near else "make table lists them"
-        raise ConfigError(f"there is no table {name}; {remedy}") from None
-    except yaml.YAMLError as error:
+        raise ConfigError(f"there is no table {name}; {remedy}")
+    try:
+        said = yaml.safe_load((directory / f"{name}.yaml").read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name}.yaml: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict):
-        raise ConfigError(f"{name}.yaml is empty")
+        raise ConfigError(f"{name}.yaml holds no description")
     return said
 
 
@@ -97,9 +101,9 @@ def _sections(said: Said, name: str) -> Iterator[Section]:
     sections = said.get("sections", [{}])
     for place, section in enumerate(sections):
         where = f"{name}, section {section.get('title', place + 1)}"
-        _only(OF_SECTION, section, where)
+        fields(OF_SECTION, section, where)
         shares = "rows" not in section
-        rows = said.get("rows", []) if shares else section["rows"]
+        rows = fields(OF_TABLE, said, where, ["rows"])["rows"] if shares else section["rows"]
         words = (*shlex.split(said.get("common", "")), *shlex.split(section.get("run", "")))
         here = place if shares and len(sections) > 1 else None
         made = [row for given in rows for row in _rows(given, said, section, here, where)]
@@ -108,24 +112,24 @@ def _sections(said: Said, name: str) -> Iterator[Section]:
 
 def _rows(given: Said, table: Said, section: Said, place: int | None, where: str) -> Iterator[Row]:
     """Those that one entry stands for. `place` is the section's number, where it shares its rows with others."""
-    _only(OF_ROW, given, where)
-    _required(("label",), given, where)
-    where = f"{where}, row {given['label']}"
-    own = _only(OF_ONE, given.get("in", {}).get(section.get("title"), {}), where)
+    where = f"{where}, row {given.get('label', '')}".removesuffix(", row ")
+    fields(OF_ROW, given, where, required=("label",))
+    own = fields(OF_ONE, _of_sections(given, table, where).get(section.get("title"), {}), where)
     published = given.get("published")
     if place is not None and published is not None:
-        published = _of_section(published, place, where)
+        published = _of_section(published, place, len(table["sections"]), where)
     for said in _each({**given, "published": published}, where):
         words = [table.get("common", ""), section.get("run", ""), said.get("run", ""), own.get("run", "")]
         yield Row(
             label=said["label"],
             words=_settled(shlex.split(" ".join(words))),
-            of=_model(said.get("of", section.get("of", "student")), where),
+            of=said.get("of", section.get("of", "student")),
             measure=_measure(said.get("measure", table["measure"]), where),
             seeds=tuple(said.get("seeds", table["seeds"])),
             published=_published(said, table, where),
-            notes=tuple(_notes(said, own)),
-            at=None if said.get("at") is None else str(said["at"]),
+            remarks=_texts("note", said, own),
+            found=_texts("found", said, own),
+            at=str(said["at"]) if "at" in said else None,
             turn=max(said.get("turn", 0), section.get("turn", 0)),
         )
 
@@ -150,8 +154,17 @@ def _settled(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(last.values())
 
 
-def _of_section(published: Any, place: int, where: str) -> Any:
-    if not isinstance(published, list) or place >= len(published):
+def _of_sections(row: Said, table: Said, where: str) -> Said:
+    """By their titles."""
+    titles = [section.get("title") for section in table.get("sections", [])]
+    for title in (found := row.get("in", {})):
+        if title not in titles:
+            raise ConfigError(f"{where}: in: there is no section {title}")
+    return found
+
+
+def _of_section(published: Any, place: int, sections: int, where: str) -> Any:
+    if not isinstance(published, list) or len(published) != sections:
         raise ConfigError(f"{where}: `published` wants a list with a figure, or null, for each section")
     return published[place]
 
@@ -176,15 +189,8 @@ def _published(said: Said, table: Said, where: str) -> Published | None:
         raise ConfigError(f"{where}: published: {said['published']} is no figure, and no range") from None
 
 
-def _notes(*several: Mapping[str, Any]) -> Iterator[str]:
-    for said in several:
-        yield from (" ".join(said[key].split()) for key in ("note", "found") if key in said)
-
-
-def _model(of: str, where: str) -> str:
-    if of not in MODELS:
-        raise ConfigError(f"{where}: of: {of} must be one of {', '.join(MODELS)}")
-    return of
+def _texts(name: str, *several: Said) -> tuple[str, ...]:
+    return tuple(" ".join(said[name].split()) for said in several if name in said)
 
 
 def _measure(name: str, where: str) -> Measure:
@@ -192,18 +198,3 @@ def _measure(name: str, where: str) -> Measure:
     if not measure.is_known:
         raise ConfigError(f"{where}: measure: {name} must be errors, error, top1 or `recall of CLASS`")
     return measure
-
-
-def _only(known: Iterable[str], said: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    for key in said:
-        if key not in known:
-            near = nearest(key, list(known))
-            remedy = f"did you mean `{near}`?" if near else f"it may have {', '.join(known)}"
-            raise ConfigError(f"{where}: there is no `{key}`; {remedy}")
-    return said
-
-
-def _required(keys: Iterable[str], said: Mapping[str, Any], where: str) -> None:
-    for key in keys:
-        if key not in said:
-            raise ConfigError(f"{where}: `{key}` is missing")

@@ -104,7 +104,7 @@ def _unexplained(outcomes: Outcomes) -> str:
         f"{one.row.label} ({section.title})" if section.title else one.row.label
         for section, several in outcomes
         for one in several
-        if one.verdict == "worse" and not one.row.notes
+        if one.verdict == "worse" and not one.row.found
     ]
     return prose(f"Worse than published and not explained yet: {'; '.join(names)}.") if names else ""
 

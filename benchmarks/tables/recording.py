@@ -25,7 +25,7 @@ STAGES = {
     "baseline": "baseline",
     "evaluation": "evaluate",
 }
-MACHINE = ("device", "precision", "threads", "python", "torch", "distill_cli")
+MACHINE = ("cpu", "device", "precision", "threads", "python", "torch", "distill_cli")
 
 
 def recorded(result: Result, keys: Keys, classes: Iterable[str]) -> Recorded:

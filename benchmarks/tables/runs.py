@@ -38,10 +38,20 @@ def missing(table: Table, results: Results, settings: Settings) -> list[Missing]
 
     Raises `CannotRun` where words beside the table would change results, and `DataError` where data is not there.
     """
-    with planning() as keys_of:
-        found = list(_missing(table, results, settings, keys_of))
+    try:
+        with planning() as keys_of:
+            found = list(_missing(table, results, settings, keys_of))
+    except DataError as error:
+        raise DataError(_where_to_get(table, str(error))) from error
     results.forget_former_words(table)
     return found
+
+
+def _where_to_get(table: Table, complaint: str) -> str:
+    """The complaint, with what is typed here: `BENCH_DATA=DIR` for paths.data."""
+    if table.get:
+        return f"{complaint.partition(';')[0]}; get {table.get}, below BENCH_DATA=DIR"
+    return complaint.replace("paths.data=", "BENCH_DATA=")
 
 
 def drop_stale(tables: Iterable[Table], results: Mapping[str, Results], settings: Settings) -> None:
@@ -113,7 +123,8 @@ def _make(table: Table, one: Missing, results: Results, settings: Settings) -> i
 
 def _call(words: Sequence[str]) -> Ended:
     with tempfile.TemporaryDirectory() as directory:
-        return call([*words, f"hydra.run.dir={directory}"], Path(directory))
+        own = [word for word in words if not word.startswith("hydra.run.dir=")]
+        return call([*own, f"hydra.run.dir={directory}"], Path(directory))
 
 
 def _verbs(keys: Keys) -> list[str]:

@@ -26,7 +26,7 @@ def fault(said: Mapping[str, Any], shapes: Mapping[str, Shape]) -> str | None:
 
 
 def one_of(*values: str) -> Shape:
-    return Shape(" or ".join(values), lambda value: value in values)
+    return Shape(f"one of {', '.join(values)}" if values[1:] else values[0], lambda value: value in values)
 
 
 def list_of(shape: Shape, wants: str) -> Shape:

@@ -12,7 +12,7 @@ from distill_cli.hydra_app.combinations import combined
 from distill_cli.hydra_app.composition import config_loader, user_config
 from distill_cli.hydra_app.recomposition import composing_once
 
-HEAD = "title: Tiny\nabout: What is published.\nmeasure: errors\nseeds: [0, 1]\n"
+HEAD = "title: Tiny\nabout: What is published.\nmeasure: errors\nseeds: [0]\n"
 NAMES = sorted(path.stem for path in DESCRIPTIONS.glob("*.yaml"))
 
 
@@ -27,21 +27,23 @@ def read(expansion, directory, text, name="tiny"):
 
 
 def test_a_row_is_a_run_for_each_seed_that_its_words_have_a_place_for(expansion, tmp_path):
-    text = "common: data=digits\nrows: [{label: A, run: 'seed={seed}'}, {label: B, run: alpha=0}]"
+    text = (
+        "seeds: [0, 1]\ncommon: data=digits\nrows: [{label: A, run: 'seed={seed}'}, {label: B, run: alpha=0}]"
+    )
     one, other = read(expansion, tmp_path, text).rows
     assert one.runs == ["data=digits seed=0", "data=digits seed=1"]
     assert other.runs == ["data=digits alpha=0"]
 
 
 def test_rows_with_the_same_words_share_their_runs(expansion, tmp_path):
-    text = "common: seed={seed}\nrows: [{label: A, of: teacher}, {label: B, measure: recall of 3}]"
+    text = "seeds: [0, 1]\ncommon: seed={seed}\nrows: [{label: A, of: teacher}, {label: B, measure: recall of 3}]"
     table = read(expansion, tmp_path, text)
     assert table.runs == ["seed=0", "seed=1"]
     assert table.classes_of("seed=0") == ["3"]
 
 
 def test_the_command_sweeps_the_seed_and_lets_others_follow_it(expansion, tmp_path):
-    text = "rows: [{label: A, run: 'teacher.seed={seed} seed={seed} evaluate.bias={3:3.5}'}]"
+    text = "seeds: [0, 1]\nrows: [{label: A, run: 'teacher.seed={seed} seed={seed} evaluate.bias={3:3.5}'}]"
     (row,) = read(expansion, tmp_path, text).rows
     assert row.command == "distill run -m seed=0,1 'teacher.seed=${seed}' 'evaluate.bias={3:3.5}'"
     assert row.of_seeds([1]).command == "distill run teacher.seed=1 seed=1 'evaluate.bias={3:3.5}'"
@@ -113,6 +115,74 @@ def test_a_mistake_in_a_description_is_one_line_that_says_where(expansion, tmp_p
     with pytest.raises(ConfigError) as caught:
         read(expansion, tmp_path, text)
     assert complaint in str(caught.value) and "\n" not in str(caught.value)
+
+
+ROWS = "rows: [{label: A}]\n"
+WRONG = {
+    "seeds": ("seeds: 3\n" + ROWS, "seeds: 3 must be a list of whole numbers"),
+    "seed": ("seeds: [a]\n" + ROWS, "seeds: ['a'] must be a list of whole numbers"),
+    "seeds without a place": (
+        "seeds: [0, 1]\nrows: [{label: A}]",
+        "no word has a place for them: seed={seed}",
+    ),
+    "rows": ("rows:", "rows: None must be a list of rows"),
+    "no rows": ("common: alpha=0", "`rows` is missing"),
+    "row": ("rows: [A]", "rows: ['A'] must be a list of rows"),
+    "chart's field": (ROWS + "chart: {y: 1}", "chart: there is no `y`"),
+    "chart's axis": (ROWS + "chart: {x: 1}", "chart: x: 1 must be a text"),
+    "chart": (ROWS + "chart: temperature", "chart: temperature must be a mapping"),
+    "each of two": ("rows: [{label: A, each: {T: [1], K: [2]}}]", "must be one name with a list of values"),
+    "each of none": ("rows: [{label: A, each: T}]", "row A: each: T must be one name with"),
+    "note": ("rows: [{label: A, note: 5}]", "row A: note: 5 must be a text"),
+    "label's type": ("rows: [{label: 5}]", "label: 5 must be a text"),
+    "run": ("rows: [{label: A, run: 5}]", "row A: run: 5 must be words"),
+    "quote": ('rows: [{label: A, run: "a\'b"}]', "row A: run: a'b must be words as one types them"),
+    "about": (ROWS + "about: 5", "about: 5 must be a text"),
+    "title": (ROWS + "title: ''", "title:  must be a text"),
+    "turn": ("rows: [{label: A, turn: a}]", "row A: turn: a must be a whole number"),
+    "published nothing": ("rows: [{label: A, published: []}]", "published: [] is no figure, and no range"),
+    "reversed": ("rows: [{label: A, published: [3, 2]}]", "published: [3, 2] is no figure, and no range"),
+    "three ends": ("rows: [{label: A, published: [1, 2, 3]}]", "[1, 2, 3] is no figure, and no range"),
+    "nan": ("rows: [{label: A, published: nan}]", "published: nan is no figure"),
+    "best epoch's": (ROWS + "best_epoch: x", "best_epoch: x must be a number"),
+    "layout": (ROWS + "layout: grid", "layout: grid must be matrix"),
+    "section": (
+        "sections: [{title: x}]\nrows: [{label: A, in: {y: {note: B}}}]",
+        "in: there is no section y",
+    ),
+    "too many": (
+        "sections: [{title: x}, {title: y}]\nrows: [{label: A, published: [1, 2, 3]}]",
+        "wants a list with a figure",
+    ),
+    "twice": ("rows: [{label: A}, {label: A, run: a=1}]", "two rows are called A"),
+    "no baseline": ("baseline: false\nrows: [{label: A, of: baseline}]", "but a row is of a baseline"),
+}
+
+
+@pytest.mark.parametrize(("text", "complaint"), WRONG.values(), ids=WRONG.keys())
+def test_a_field_of_the_wrong_kind_is_one_line(expansion, tmp_path, text, complaint):
+    with pytest.raises(ConfigError) as caught:
+        read(expansion, tmp_path, text)
+    assert complaint in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_description_that_is_no_text_is_one_line(expansion, tmp_path):
+    (tmp_path / "tiny.yaml").write_bytes(b"title: \xff")
+    with pytest.raises(ConfigError, match=r"tiny\.yaml: 'utf-8' codec can't decode"):
+        expansion.page_with(tmp_path, "tiny")
+
+
+def test_a_wrong_description_is_nobodys_matter_but_its_own(expansion, tmp_path):
+    read(expansion, tmp_path, "rows: [{label: A}]", "one")
+    described(tmp_path, "tables: [", "broken")
+    assert expansion.page_with(tmp_path, "one").title == "Tiny"
+
+
+def test_a_table_is_named_not_reached_by_a_path(expansion, tmp_path):
+    described(tmp_path, HEAD + "rows: [{label: A}]", "x")
+    (tmp_path / "tables").mkdir()
+    with pytest.raises(ConfigError, match=r"there is no table \.\./x"):
+        expansion.page_with(tmp_path / "tables", "../x")
 
 
 def test_an_unknown_table_is_answered_with_the_nearest(expansion):

@@ -128,6 +128,13 @@ def test_a_figure_that_is_worse_and_not_explained_is_named(page_of):
     assert "Worse than published and not explained yet: A row." in page
 
 
+def test_a_general_note_explains_no_figure(page_of):
+    runs = {f"seed={seed}": a_run(str(seed)) for seed in range(3)}
+    for said, is_explained in (("note: A weight.", False), ("found: The recipe is not said.", True)):
+        page, *_ = page_of(TEXT.format(measure="errors", runs=1, row=f"published: 100, {said}"), runs)
+        assert ("not explained yet: A row." in page) != is_explained
+
+
 def test_columns_of_a_matrix_are_its_sections(page_of):
     runs = {"student=mlp": a_run("a", student=0.711), "student=cnn loss=dkd": a_run("b", student=0.8)}
     page, *_ = page_of(MATRIX, runs)
@@ -140,8 +147,8 @@ def test_columns_of_a_matrix_are_its_sections(page_of):
 def test_hours_count_each_model_once(page_of):
     runs = {f"seed={seed}": a_run(str(seed)) for seed in range(3)}
     page, *_ = page_of(TEXT.format(measure="errors", runs=1, row="of: student"), runs)
-    spent = "teachers 1m40s, labelling 15s, students 3m00s, baselines 1m30s"
-    assert f"Together 6m25s of computing: {spent}." in " ".join(page.split())
+    spent = "teachers 1m40s, labelling 15s, students 3m00s, baselines 1m30s, evaluation 3.0s"
+    assert f"Together 6m28s of computing: {spent}." in " ".join(page.split())
     assert "- A CPU, 2 threads, fp32; Python 3.11: 3 runs" in page
 
 

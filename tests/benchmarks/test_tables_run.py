@@ -334,8 +334,76 @@ def test_rows_and_seeds_can_be_chosen(modules, three_seeds, stand_in):
     assert "**2 of 3 runs are missing**" in page(three_seeds)
 
 
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        ("K = 1", ["K = 1"]),
+        ("one / K = 1", ["K = 1"]),
+        ("K =", ["K = 1", "K = 16", "K = 1, online"]),
+        ("K = 1, online;", ["K = 1, online"]),
+        ("K = 1\nK = 16", ["K = 1", "K = 16"]),
+        ("K = 16,K = 1", ["K = 1", "K = 16"]),
+    ],
+)
+def test_a_row_is_chosen_by_its_name_or_else_by_a_part_of_it(modules, tmp_path, rows, chosen):
+    labels = ["K = 1", "K = 16", "K = 1, online"]
+    listed = "".join(f"  - {{label: '{label}', run: a={n}}}\n" for n, label in enumerate(labels))
+    text = f"title: T\nabout: A.\nmeasure: top1\nseeds: [0]\nsections: [{{title: one}}]\nrows:\n{listed}"
+    table = modules.expansion.read_table(described(tmp_path, text), "tiny")
+    settings = modules.settings.Settings.of({"BENCH_ROWS": rows}, ())
+    assert settings.chosen(table) == [f"a={labels.index(label)}" for label in chosen]
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "complaint"),
+    [
+        ("ROWS", "distiled", "BENCH_ROWS: no row is called distiled; there are teacher; alone; distilled"),
+        ("SEEDS", "7", "BENCH_SEEDS=7: the seeds are 0, 1, 2"),
+        ("SEEDS", "²", "BENCH_SEEDS=² must be numbers"),
+    ],
+)
+def test_a_choice_of_nothing_is_one_line(
+    modules, three_seeds, stand_in, monkeypatch, capsys, knob, value, complaint
+):
+    monkeypatch.setenv("BENCH_TABLES", str(three_seeds.descriptions))
+    monkeypatch.setenv("BENCH_RESULTS", str(three_seeds.results))
+    monkeypatch.setenv(f"BENCH_{knob}", value)
+    assert modules.command.main(["tiny"]) == 2
+    told = capsys.readouterr().err
+    assert complaint in told and told.count("\n") == 1 and not calls(stand_in)
+
+
+def test_a_failure_of_a_row_that_was_not_asked_for_is_no_failure(modules, again):
+    assert modules.command.make_page("tiny", replace(again, rows=("distilled",))) == 0
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(modules, three_seeds, stand_in, monkeypatch, capsys):
+    (stand_in / "file").touch()
+    monkeypatch.setenv("BENCH_TABLES", str(three_seeds.descriptions))
+    monkeypatch.setenv("BENCH_RESULTS", str(stand_in / "file" / "results"))
+    assert modules.command.main(["tiny"]) == 2
+    assert "BENCH_RESULTS=DIR names another place" in capsys.readouterr().err.splitlines()[-1]
+    assert calls(stand_in) == []
+
+
+def test_words_beside_a_table_do_not_move_where_results_are_looked_for(modules, three_seeds, stand_in):
+    words = (f"hydra.run.dir={stand_in / 'elsewhere'}",)
+    assert modules.command.make_page("tiny", replace(three_seeds, words=words, seeds=(0,))) == 0
+    assert "elsewhere" not in calls(stand_in)[0]
+
+
+def test_photos_that_are_not_there_come_with_where_to_get_them(modules, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path / "results"))
+    assert modules.command.main(["flowers"]) == 5
+    told = capsys.readouterr().err
+    assert "get TensorFlow's flower_photos" in told and "below BENCH_DATA=DIR" in told
+    assert told.count("\n") == 1 and "paths.data" not in told
+
+
 def test_without_baselines_the_stages_are_called_one_by_one(modules, three_seeds, stand_in):
     text = (three_seeds.descriptions / "tiny.yaml").read_text() + "baseline: false\n"
+    text = text.replace("  - {label: alone, of: baseline}\n", "")
     settings = replace(three_seeds, descriptions=described(stand_in / "tables", text), seeds=(0,))
     assert modules.command.make_page("tiny", settings) == 0
     verbs = [call.split()[0] for call in calls(stand_in)]
