@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from picture_files import save_picture
 
 from distill_cli.config.targets import locate
 from distill_cli.data.open import COMMON, fingerprint, open_data
@@ -64,3 +65,15 @@ def test_the_flowers_open(real_data, tmp_path):
     data = open_data(spec_of("flowers"), real_data, tmp_path)
     assert data.image_shape == (3, 128, 128)
     assert set(fingerprint(data)) == {"train", "validation", "test", "labels", "classes"}
+
+
+def test_a_crop_can_be_typed_for_folders_and_is_in_no_key_where_there_is_none(tmp_path):
+    for number in range(8):
+        save_picture(tmp_path / "pets" / "ab"[number % 2] / f"{number}.png", number)
+    spec = {**spec_of("folder"), "path": "pets", "size": 8}
+    unsaid = {key: value for key, value in spec.items() if key != "crop"}
+    assert spec["crop"] == 1
+    whole, before, cut = (
+        fingerprint(open_data(one, tmp_path)) for one in (spec, unsaid, {**spec, "crop": 0.5})
+    )
+    assert whole == before and whole["train"] != cut["train"]
