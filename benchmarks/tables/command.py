@@ -17,7 +17,7 @@ from tables.figure import draw
 from tables.keys import CannotRun
 from tables.page import markdown
 from tables.records import Results
-from tables.runs import Missing, drop_stale, make, missing
+from tables.runs import Missing, drop_stale, make, missing, refuse_device
 from tables.settings import MISSING, PAGE, Settings
 
 
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str]) -> int:
         complain(" ".join(str(error).split()))
         return error.exit_code
     except OSError as error:
-        complain(f"{error.filename}: {error.strerror}; BENCH_RESULTS=DIR names another place for pages")
+        where = error.filename or "make table"
+        complain(f"{where}: {error.strerror}; BENCH_RESULTS=DIR names another place for pages")
         return ResourceError.exit_code if error.errno in NO_SPACE else ConfigError.exit_code
     except KeyboardInterrupt:
         return 130
@@ -58,6 +59,7 @@ def make_page(name: str, settings: Settings) -> int:
         _tell(table, wanted[table.name], settings)
     if settings.only == MISSING:
         return 0
+    refuse_device(settings.words if any(wanted.values()) else ())
     try:
         for table in tables:
             stopped = make(table, wanted[table.name], results[table.name], settings)

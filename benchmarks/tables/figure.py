@@ -61,7 +61,8 @@ def draw(table: Table, results: Results) -> str | None:
 
 def _draw(axes: Axes, label: str, points: list[tuple[int, Figure]], number: int) -> None:
     xs, means = [x for x, _ in points], [found.mean for _, found in points]
-    bars = [nan if found.std is None else found.std for _, found in points]
+    spread = [found.std for _, found in points]
+    bars = None if not any(spread) else [nan if std is None else std for std in spread]
     shift = 0.06 * number  # bars of several lines side by side
     axes.errorbar(
         [x + shift for x in xs], means, yerr=bars, label=label, capsize=3, markersize=5, **series(number)
@@ -82,12 +83,14 @@ def _places(table: Table) -> list[str]:
 
 
 def _ticks(table: Table, results: Results, places: list[str]) -> list[str]:
-    """With the size of the soft labels below, where the chart shows it."""
+    """With the size of the soft labels below, where the chart shows it and it is not the same everywhere."""
     sizes: dict[str, str] = {}
     for row in table.rows if table.chart and table.chart.disk else ():
         size = bytes_on_disk(Outcome.of(row, table, results), results.runs)
         if row.at is not None and size is not None:
             sizes[row.at] = f"\n{megabytes(size)}"
+    if len(sizes) > 1 and len({*sizes.values()}) == 1:
+        sizes = {}
     return [place + sizes.get(place, "") for place in places]
 
 

@@ -98,6 +98,15 @@ def make(table: Table, wanted: Sequence[Missing], results: Results, settings: Se
     return None
 
 
+def refuse_device(words: Sequence[str]) -> None:
+    """Raises `ConfigError` where this machine has no such device: every run would fail."""
+    devices = [word.removeprefix("device=") for word in words if word.startswith("device=")]
+    if devices:
+        from distill_cli.runtime.device import resolve  # imports torch
+
+        resolve(devices[-1], "fp32", "false")
+
+
 def _make(table: Table, one: Missing, results: Results, settings: Settings) -> int | None:
     if one.why_not:
         _fail(results, one.run, one.why_not)

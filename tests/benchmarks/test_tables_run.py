@@ -15,6 +15,8 @@ from dataclasses import replace
 import pytest
 from table_parts import ROOT, a_run, described, table_modules
 
+from distill_cli.errors import ConfigError
+
 QUICK = "teacher.epochs=1 student.epochs=1"
 TEXT = f"""
 title: Tiny
@@ -384,6 +386,12 @@ def test_a_place_that_cannot_be_written_to_is_one_line(modules, three_seeds, sta
     assert modules.command.main(["tiny"]) == 2
     assert "BENCH_RESULTS=DIR names another place" in capsys.readouterr().err.splitlines()[-1]
     assert calls(stand_in) == []
+
+
+def test_a_device_that_is_not_there_is_found_before_the_first_run(modules, three_seeds, stand_in):
+    with pytest.raises(ConfigError, match="device=nosuch: must be auto, cpu"):
+        modules.command.make_page("tiny", replace(three_seeds, words=("device=nosuch",)))
+    assert calls(stand_in) == [] and not three_seeds.results.exists()
 
 
 def test_words_beside_a_table_do_not_move_where_results_are_looked_for(modules, three_seeds, stand_in):
