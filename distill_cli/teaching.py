@@ -128,7 +128,8 @@ class Teaching:
     @cached_property
     def is_published(self) -> bool:
         """Whether the one teacher of this plan is as its makers published it. Raises `ConfigError`."""
-        return is_as_published(self.config.teacher.checkpoint, self.config.teacher.model)
+        teacher, channels = self.config.teacher, self.data.image_shape[0]
+        return is_as_published(teacher.checkpoint, teacher.model, channels)
 
     @cached_property
     def checkpoint(self) -> GivenWeights | None:

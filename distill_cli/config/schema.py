@@ -13,6 +13,7 @@ from typing import Any
 
 from distill_cli.config.gates import Gates
 from distill_cli.config.nearest import nearest
+from distill_cli.config.published import refuse_files
 from distill_cli.config.rules import require as require
 from distill_cli.config.transfer import Transfer
 
@@ -184,6 +185,8 @@ class Config:
         for key, spec in self._named().items():
             name = spec.get("name", "")
             require(bool(NAME.fullmatch(str(name))), f"{key}.name", name, "letters, digits, . _ + and - only")
+        refuse_files({"assistant": self.assistant, "peers": self.peers})
+        refuse_files({"teacher": {"model": self.teacher.model}, "student": {"model": self.student.model}})
         self.teacher.check("teacher")
         self.student.check("student")
         self._check_views("views", self.views)

@@ -51,8 +51,6 @@ def published_model(spec: Mapping[str, Any], *, num_classes: int, image_shape: I
     """
     with torch.random.fork_rng(devices=[]):
         model = _construct(spec, None, image_shape)
-        if _is_torchvision(spec):
-            _adapt_stem(model, image_shape[0])
         remedy = "; leave teacher.checkpoint out: its classifier is made anew then, and it is trained"
         _check_logits(model, spec[TARGET], num_classes, image_shape, remedy)
     return model.eval()

@@ -72,13 +72,13 @@ def _of_torchvision(spec: Mapping[str, Any]) -> Any:
     from torchvision.models import get_model_weights
 
     try:
-        known = get_model_weights(locate(target)).__members__
+        entries = get_model_weights(locate(target))
     except ValueError:  # a class, say: there are weights for makers of models alone
         raise ConfigError(f"{target} comes with no weights; leave weights={name} out") from None
-    short = str(name).rpartition(".")[2]
-    if short not in known:
-        raise ConfigError(f"{target} has no weights={name}; there are {', '.join(known)}")
-    return known[short]
+    short = str(name).removeprefix(f"{entries.__name__}.")
+    if short not in entries.__members__:
+        raise ConfigError(f"{target} has no weights={name}; there are {', '.join(entries.__members__)}")
+    return entries[short]
 
 
 def _ensure(url: str) -> None:

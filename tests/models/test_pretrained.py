@@ -13,6 +13,7 @@ import torchvision
 from published_weights import NAME, publish, publish_file
 from torch import nn
 
+from distill_cli.config.published import names_weights, refuse_files, without_weights
 from distill_cli.errors import ArtifactError, ConfigError, DistillError
 from distill_cli.models.build import build_model, published_model
 from distill_cli.models.pretrained import normalisation
@@ -137,6 +138,8 @@ def test_a_pickle_of_the_right_name_runs_nothing(monkeypatch, tmp_path):
 def test_weights_that_nobody_has_published_are_refused_with_those_there_are():
     assert "there are IMAGENET1K_V1, DEFAULT" in refusal(ConfigError, {**SPEC, "weights": "IMAGENET1K_V9"})
     assert "there are IMAGENET1K_V1, DEFAULT" in refusal(ConfigError, {**SPEC, "weights": True})
+    for name in (f"ResNet50_Weights.{NAME}", f"torchvision.models.ShuffleNet_V2_X0_5_Weights.{NAME}"):
+        assert f"has no weights={name}; there are" in refusal(ConfigError, {**SPEC, "weights": name})
     a_class = {"_target_": "torchvision.models.ResNet", "weights": NAME}
     assert "comes with no weights" in refusal(ConfigError, a_class)
 
@@ -148,6 +151,39 @@ def test_a_network_whose_weights_are_replaced_anyway_fetches_none(monkeypatch, t
     assert build(SPEC, pretrained=False)(torch.rand(2, *SHAPE)).shape == (2, 10)
     with pytest.raises(ConfigError, match="dotted path"):  # what is nested is not fetched either
         build(spec, pretrained=False)
+
+
+def test_the_weights_may_be_said_with_their_own_family(monkeypatch, tmp_path):
+    published, _ = publish(monkeypatch, tmp_path, MAKER)
+    found = build({**SPEC, "weights": f"ShuffleNet_V2_X0_5_Weights.{NAME}"}).state_dict()
+    assert torch.equal(found["conv1.0.weight"], published["conv1.0.weight"])
+
+
+def test_arguments_of_such_names_are_an_own_networks_own_business():
+    own = {"_target_": "mine.Net", "weights": [1, 2], "pretrained": "half", "checkpoint_path": "x"}
+    inner = {"_target_": "timm.create_model", "model_name": "resnet18", "pretrained": True}
+    stripped = {"_target_": "timm.create_model", "model_name": "resnet18"}
+    assert without_weights({**own, "inner": inner}) == {**own, "inner": stripped}
+    assert not names_weights(own) and names_weights(inner)
+    refuse_files({"teacher": own})
+
+
+@pytest.mark.parametrize(
+    ("key", "more"),
+    [
+        ("pretrained_cfg_overlay.file", {"pretrained_cfg_overlay": {"file": "model.safetensors"}}),
+        ("pretrained_cfg.file", {"pretrained_cfg": {"file": "model.safetensors", "num_classes": 4}}),
+        ("checkpoint_path", {"checkpoint_path": "model.safetensors"}),
+        ("model_name", {"model_name": "local-dir:mine"}),
+    ],
+)
+def test_a_file_that_a_key_would_know_by_its_name_is_refused(key, more):
+    spec = {"_target_": "timm.create_model", "model_name": "resnet18", "pretrained": True}
+    refuse_files({"peers": {"members": {"one": spec}}, "assistant": None})
+    with pytest.raises(
+        ConfigError, match=rf"^teacher\.model\.{key}=.* set teacher\.checkpoint=FILE\.safetensors"
+    ):
+        refuse_files({"teacher": {"model": {**spec, **more}}})
 
 
 def test_weights_of_a_network_that_cannot_be_built_without_them_are_refused_at_once(monkeypatch, tmp_path):

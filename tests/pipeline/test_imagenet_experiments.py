@@ -66,13 +66,13 @@ def test_the_usual_pair_runs_with_a_teacher_that_nobody_trains(tmp_path, data, m
 
 
 @pytest.mark.filterwarnings("ignore")  # timm's own
-def test_the_patient_student_learns_from_mixed_views_alone(tmp_path, data):
-    torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
-    file = tmp_path / "teacher.pth"
-    torch.save(timm.create_model("test_resnet", num_classes=len(WNIDS)).state_dict(), file)
+def test_the_patient_student_learns_from_mixed_views_alone(tmp_path, data, monkeypatch):
+    timm, builder = pytest.importorskip("timm"), pytest.importorskip("timm.models._builder")
+    weights = timm.create_model("test_resnet", num_classes=len(WNIDS)).state_dict()
+    monkeypatch.setattr(builder, "load_state_dict_from_hf", lambda *_, **__: weights)
     smaller = (
         "teacher.model.model_name=test_resnet",  # the paper's has 236 million parameters
-        f"+teacher.model.pretrained_cfg_overlay={{file: {file}, num_classes: {len(WNIDS)}}}",
+        f"+teacher.model.pretrained_cfg_overlay={{num_classes: {len(WNIDS)}}}",
         "student=resnet18",
         "data.validation=0.1",
     )
@@ -113,11 +113,19 @@ def test_the_teacher_is_known_before_anything_is_fetched_and_by_its_name(tmp_pat
     [
         ("teacher.model.weights=null", r"set teacher\.model\.weights=IMAGENET1K_V1"),
         ("teacher.checkpoint=published", "there is no such file"),
+        (
+            "data.channels=1 data.mean=0.5 data.std=0.5",
+            r"checkpoint=pretrained: is for pictures in colour; leave",
+        ),
+        (
+            "teacher=timm_resnet18 +teacher.model.checkpoint_path=F",
+            r"set teacher\.checkpoint=FILE\.safetensors",
+        ),
     ],
 )
-def test_a_teacher_without_published_weights_is_refused_before_torch(tmp_path, data, word, remedy):
+def test_a_teacher_that_cannot_be_as_published_is_refused_before_torch(tmp_path, data, word, remedy):
     with pytest.raises(ConfigError, match=remedy):
-        new_session(tmp_path, "experiment=imagenet_r34_r18", f"paths.data={data}", word)
+        new_session(tmp_path, "experiment=imagenet_r34_r18", f"paths.data={data}", *word.split())
 
 
 def test_a_published_teacher_must_see_pictures_as_it_did_before(tmp_path, data, monkeypatch):
