@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from distill_cli.artifacts.files import make_directory, sweep_temporary, write_json
+from distill_cli.artifacts.files import make_directory, read_json, sweep_temporary, write_json
 from distill_cli.artifacts.store import BUILD_NOTES, Place, read_manifest
+from distill_cli.errors import ArtifactError, DistillError
 from distill_cli.runtime.console import say
 from distill_cli.runtime.environment import describe_environment
 from distill_cli.stages.result import StageResult
@@ -39,16 +41,16 @@ def ensure(
             return _up_to_date(stage, place, inputs)
         make_directory(place.work)
         sweep_temporary(place.work)
+        before = _spent(place)
         try:
             built = build()
         except BaseException:
-            with suppress(OSError):  # where there is something in it, a rerun goes on from there
-                place.work.rmdir()
+            _leave(place, before + time.monotonic() - started)
             raise
         seconds = {"total": time.monotonic() - started}
         notes = {
             "command": command,
-            "seconds": seconds,
+            "seconds": {"total": before + seconds["total"]},  # of all attempts
             "environment": {**describe_environment(), **built.environment},
         }
         write_json(place.work / BUILD_NOTES, notes)
@@ -56,6 +58,22 @@ def ensure(
     status = "resumed" if built.resumed else "built"
     metrics = built.content["metrics"]
     return StageResult(stage, status, place, inputs, metrics, seconds, built.environment)
+
+
+def _spent(place: Place) -> float:
+    """Seconds of the attempts that this one goes on from, as far as they were left."""
+    with suppress(ArtifactError, KeyError, TypeError):
+        return float(read_json(place.work / BUILD_NOTES)["seconds"]["total"])
+    return 0.0
+
+
+def _leave(place: Place, seconds: float) -> None:
+    """An unfinished build: nothing where nothing was saved; else with how long it took so far."""
+    with suppress(OSError, DistillError):  # what went wrong in the first place is worth more
+        if any(path.name != BUILD_NOTES for path in place.work.iterdir()):
+            write_json(place.work / BUILD_NOTES, {"seconds": {"total": seconds}})
+        else:
+            shutil.rmtree(place.work)
 
 
 def _up_to_date(stage: str, place: Place, inputs: Mapping[str, str]) -> StageResult:
