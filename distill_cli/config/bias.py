@@ -55,13 +55,16 @@ def _read(typed: Any, classes: Sequence[str]) -> Bias:
 
 
 def bias_text(bias: Bias, settled: Mapping[str, float], validation: int) -> str:
-    """As a report has it: `3 +1.984, fitted on 6,037 validation samples`. `settled` has the numbers for `bias`."""
+    """As a report has it: `3 +1.984, fitted on the 6,037 validation samples of its validation top-1`.
+
+    `settled` has the numbers for `bias`.
+    """
     said = listed([f"{name} {value:+g}" for name, value in settled.items()])
     fitted = [name for name, value in bias.items() if value is None]
     if not fitted:
         return said
     which = f"of which {listed(fitted)} " if len(fitted) < len(bias) else ""
-    return f"{said}, {which}fitted on {validation:,} validation samples"
+    return f"{said}, {which}fitted on the {validation:,} validation samples of its validation top-1"
 
 
 def _number(value: Any, option: str) -> float | None:

@@ -31,6 +31,10 @@ WHERE_FILES_GO = {"paths.artifacts", "paths.outputs"}
 
 
 def main(config: DictConfig, output: Path) -> float | None:
+    """Returns what a sweep goes by: accuracy on the validation part, with the bias where there is one.
+
+    Also where `fit` has seen these samples: a few numbers of many, and the student is meant to be used with them.
+    """
     session = Session.of(config)
     result = run(session)
     gates.publish(session, output, result)

@@ -41,7 +41,8 @@ def main(config: DictConfig, output: Path) -> float | None:
     }
     gates.publish(session, output, report)
     session.write_result(output, document)
-    accuracy = stages["distill"].metrics.get("validation_top1")
+    objective = report if session.plan.bias else stages["distill"]
+    accuracy = objective.metrics.get("validation_top1")
     gates.hold_gates(report, accuracy)
     evaluate.suggest_sweep(session)
     return accuracy

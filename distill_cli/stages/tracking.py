@@ -35,15 +35,16 @@ def ensure_tracked(
 
 
 def track_report(session: Session, place: Place, report: Mapping[str, Any], command: str) -> None:
-    """The figures of a new report: `student/top1`, `baseline/ece`, `gain`."""
+    """The figures of a new report: `student/top1`, `baseline/ece`, `gain`; and `bias/3`, as it was fitted."""
     figures = {
         f"{role}/{name}": value
         for role, found in report["models"].items()
         for name, value in (found or {}).items()
     }
+    bias = {f"bias/{name}": value for name, value in report.get("bias", {}).items()}
     with session.trackers.follow(_run(session, "report", place, command)) as tracking:
         tracking.begin()
-        tracking.final({**figures, **report["comparison"]})
+        tracking.final({**figures, **bias, **report["comparison"]})
 
 
 def _run(session: Session, stage: str, place: Place, command: str) -> Run:

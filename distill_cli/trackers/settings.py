@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from distill_cli.config.bias import OPTION
 from distill_cli.config.environment import NOT_KEPT
 from distill_cli.config.lineage import MEMBERS
 from distill_cli.config.loss_terms import TERMS
@@ -41,7 +42,9 @@ def settings_of(config: Config, stage: str) -> dict[str, Setting]:
     """What came to bear on a stage, without paths, which may hold what is nobody's business."""
     composed = asdict(config)
     sections = [section for section in SECTIONS[stage] if composed[section] is not None]
-    found = (pair for section in sections for pair in _flatten(section, composed[section]))
+    found = [pair for section in sections for pair in _flatten(section, composed[section])]
+    if stage == "report" and (bias := config.evaluate.bias) is not None:  # it changes what is measured
+        found += _flatten(OPTION, bias)
     return {key: value for key, value in found if key not in NOT_KEPT}
 
 

@@ -168,11 +168,11 @@ def test_a_bias_moves_its_own_logits_and_no_label():
     ("bias", "numbers", "text"),
     [
         ({"3": 3.5}, {"3": 3.5}, "3 +3.5"),
-        ({"3": None}, {"3": 1.984}, "3 +1.984, fitted on 600 validation samples"),
+        ({"3": None}, {"3": 1.984}, "3 +1.984, fitted on the 600 validation samples of its validation top-1"),
         (
             {"3": 1.5, "7": None},
             {"3": 1.5, "7": -0.475},
-            "3 +1.5, 7 -0.475, of which 7 fitted on 600 validation samples",
+            "3 +1.5, 7 -0.475, of which 7 fitted on the 600 validation samples of its validation top-1",
         ),
     ],
 )

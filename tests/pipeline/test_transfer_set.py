@@ -15,7 +15,8 @@ from distill_cli.errors import ConfigError, GateFailed
 from distill_cli.evaluation.report import markdown
 from distill_cli.hydra_app.launch import run
 from distill_cli.models.artifact import load_model
-from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, run, train_teacher
+from distill_cli.stages import distill, evaluate, gates, gen_soft_labels, train_teacher
+from distill_cli.stages import run as run_stage
 from distill_cli.stages.changes import changes
 from distill_cli.stages.lock import lock_of
 from distill_cli.stages.session import Session
@@ -206,12 +207,12 @@ def test_the_line_stands_in_terminal_markdown_and_page(taught, capsys):
         assert f"ogits of the student corrected: {bias} (test top-1 " in text
 
 
-@pytest.mark.parametrize("stage", [run, evaluate], ids=["run", "evaluate"])
+@pytest.mark.parametrize("stage", [run_stage, evaluate], ids=["run", "evaluate"])
 def test_what_is_returned_has_the_bias_in_it_so_that_a_search_sees_it(taught, tmp_path, monkeypatch, stage):
     plan, bias = taught(WITHOUT_3).plan, {3: -50, 1: -50}
-    found = []
-    for words in ([], [f"evaluate.bias={bias}"]):
-        monkeypatch.setattr(Session, "of", lambda _, words=words: taught(WITHOUT_3, *words))
+    sessions, found = [taught(WITHOUT_3), taught(WITHOUT_3, f"evaluate.bias={bias}")], []
+    for session in sessions:
+        monkeypatch.setattr(Session, "of", lambda _, session=session: session)
         found.append(stage.main(None, tmp_path))
     assert found == pytest.approx([share_right(plan, plan.data.validation, added) for added in ({}, bias)])
     assert found[1] < found[0]
@@ -220,10 +221,9 @@ def test_what_is_returned_has_the_bias_in_it_so_that_a_search_sees_it(taught, tm
 def test_a_chain_compares_students_as_they_were_trained_and_a_diagnosis_explains_them(taught):
     """There is no bias for those between, nor on the train part."""
     words = (WITHOUT_3, "generations=2", "student.epochs=2", "evaluate.diagnosis=200")
-    gen_soft_labels.run(taught(*words))
     for link in taught(*words).plan.links:
-        distill.run(replace(taught(*words), plan=link))
         gen_soft_labels.run(replace(taught(*words), plan=link))
+        distill.run(replace(taught(*words), plan=link))
     plain, moved = (report_of(taught(*words, *more)) for more in ([], ["evaluate.bias={3: 2.5}"]))
     assert moved["chain"] == plain["chain"] and moved["evidence"] == plain["evidence"]
     assert moved["diagnosis"] == plain["diagnosis"]

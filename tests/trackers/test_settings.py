@@ -85,3 +85,13 @@ def test_no_path_and_nothing_of_the_trackers_themselves_is_shown(config, stage):
     sections = {key.partition(".")[0] for key in settings_of(config, stage)}
     assert not sections & {"paths", "logger", "gates", "lock", "export"}
     assert "teacher.checkpoint" not in settings_of(config, stage)
+
+
+def test_a_report_has_its_bias_and_nothing_that_was_trained_has():
+    biased = OmegaConf.to_object(config_of([*OVERRIDES, "evaluate.bias={3: fit, 7: -0.5}"]))
+    assert {"evaluate.bias.3": "fit", "evaluate.bias.7": -0.5}.items() <= settings_of(
+        biased, "report"
+    ).items()
+    for stage in SECTIONS:
+        shown = settings_of(OmegaConf.to_object(config_of(OVERRIDES)) if stage == "report" else biased, stage)
+        assert not [key for key in shown if key.startswith("evaluate.")]

@@ -18,7 +18,8 @@ Row = dict[str, Any]
 
 
 def chain(plan: Plan, teacher: Predictions, student: Predictions) -> list[Row]:
-    """The rows of the report, given what first and last say to the test samples."""
+    """The rows of the report, given what first and last say to the test samples: as they were trained, like those
+    between them, for which there is no bias."""
     ece_bins, places = plan.config.evaluate.ece_bins, [link.student for link in plan.links]
     said = [*(_said(link) for link in plan.links[:-1]), student]
     rows = [_row("teacher", [member.teacher for member in plan.first.members], teacher, ece_bins)]

@@ -52,7 +52,8 @@ CLEAR_SHARE = 0.75  # of a mixed view: there its larger part is what the teacher
 def gather(
     plan: Plan, student: nn.Module, runtime: Runtime, models: Mapping[str, Figures | None]
 ) -> Evidence:
-    """`student` is on the device, in eval mode; `models` are the report's figures of each role.
+    """`student` is on the device, in eval mode; `models` are the report's figures of each role, without a bias: a
+    diagnosis is of what was trained, and has its figures on the train part beside them.
 
     Where the soft labels are gone, what comes from them is None.
     """

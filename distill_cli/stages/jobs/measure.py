@@ -7,7 +7,7 @@ them: whether they do is in the report's key.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -62,6 +62,11 @@ class Measured:
     predictions: Predictions
     runtime: Runtime
     bias: Mapping[str, float] = field(default_factory=dict)  # what was added to its logits
+    uncorrected: Measured | None = None  # without that
+
+    @property
+    def as_trained(self) -> Measured:
+        return self.uncorrected or self
 
 
 def measure(plan: Plan, place: Place, command: str) -> Built:
@@ -105,7 +110,7 @@ def _report(
         **parts,
         "curves": {role: _history(made_from[role]) if role in made_from else [] for role in ROLES},
         "provenance": provenance({**made_from, "report": place}, with_notes=settings.latency),
-        **_diagnosis(plan, opened, models),
+        **_diagnosis(plan, opened, {**models, "student": measured["student"].as_trained.figures}),
     }
 
 
@@ -130,12 +135,16 @@ def _student(plan: Plan, opened: Opened, teacher: Predictions) -> Measured:
     test, held_out = _said(plan, opened, plan.data.test), plan.data.validation
     validation = _said(plan, opened, held_out) if len(held_out) else None
     bias = settled(plan.bias, validation, classes)
+    plain = _one_model(plan, plan.student, opened, known=test, teacher=teacher)
     known = corrected(test, bias, classes)
-    measured = _one_model(plan, plan.student, opened, known=known, teacher=teacher)
-    figures = {**measured.figures, "top1_uncorrected": scores(test, ece_bins)["top1"]}
+    figures = {
+        **plain.figures,
+        **_of_what_is_said(known, teacher, ece_bins),
+        "top1_uncorrected": plain.figures["top1"],
+    }
     if validation is not None:
         figures["validation_top1"] = scores(corrected(validation, bias, classes), ece_bins)["top1"]
-    return replace(measured, figures=figures, bias=bias)
+    return Measured(figures, known, plain.runtime, bias, plain)
 
 
 def _said(plan: Plan, opened: Opened, split: Split) -> Predictions:
@@ -187,9 +196,7 @@ def _one_model(
         timed = latency(model, data.image_shape, runtime) if settings.latency else {}
     figures = {
         "artifact": place.name,
-        **scores(predictions, settings.ece_bins),
-        **trust(predictions.answers),
-        **(closeness(predictions, teacher) if teacher is not None else {}),
+        **_of_what_is_said(predictions, teacher, settings.ece_bins),
         "validation_top1": _validation(plan, place, model, runtime),
         "parameters": count_parameters(model),
         "macs": count_macs(model, data.image_shape),
@@ -198,6 +205,11 @@ def _one_model(
         **timed,
     }
     return Measured(figures, predictions, runtime)
+
+
+def _of_what_is_said(said: Predictions, teacher: Predictions | None, ece_bins: int) -> Figures:
+    close = closeness(said, teacher) if teacher is not None else {}
+    return {**scores(said, ece_bins), **trust(said.answers), **close}
 
 
 def _validation(plan: Plan, place: Place, model: nn.Module, runtime: Runtime) -> float | None:
@@ -216,7 +228,7 @@ def _chain(plan: Plan, measured: Mapping[str, Measured]) -> dict[str, Any]:
     """Nothing where the teacher taught the student itself."""
     if plan.taught_by is None:
         return {}
-    teacher, student = (measured[role].predictions for role in ("teacher", "student"))
+    teacher, student = (measured[role].as_trained.predictions for role in ("teacher", "student"))
     return {"chain": chain(plan, teacher, student)}
 
 
