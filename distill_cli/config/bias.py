@@ -1,20 +1,24 @@
 """What is added to the logits of a student before it is measured, as users type it (`evaluate.bias`).
 
 `{3: 3.5}` is a number for each class that is named; `fit` in place of a number has it chosen on the validation
-part, and alone stands for all classes. To OmegaConf 3 and "3" are two keys, and `+evaluate.bias.3=2` puts the
-second one beside the first of an experiment: the later one counts.
+part, and alone stands for all classes. To OmegaConf 3 and "3" are two keys, and `evaluate.bias.3=2` puts the
+second one beside the first of an experiment: the later one counts. A mapping that is typed comes as a text
+(config/overrides.py has the reason).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from distill_cli.config.classes import class_number, listed
+from distill_cli.config.overrides import FREE
 from distill_cli.errors import ConfigError
 
-OPTION, FIT = "evaluate.bias", "fit"
+OPTION, FIT = FREE, "fit"
+EXPECTED = f"must be a number for each class, as {{3: 3.5}}, or {FIT}"
 Bias = Mapping[str, float | None]  # by the name of the class, in the data's order; None: to be fitted
 
 
@@ -45,13 +49,27 @@ def _read(typed: Any, classes: Sequence[str]) -> Bias:
         return {}
     if typed == FIT:
         return dict.fromkeys(classes)
+    if isinstance(typed, str) and re.fullmatch(r"\{.*\}", typed):
+        typed = dict(_pairs(typed))
     if not isinstance(typed, Mapping):
-        raise ConfigError(f"{OPTION}={typed}: must be a number for each class, as {{3: 3.5}}, or {FIT}")
+        raise ConfigError(f"{OPTION}={typed}: {EXPECTED}")
     found: dict[int, float | None] = {}
     for word, value in typed.items():
         number = class_number(word, classes, f"{OPTION}.{word}")
         found[number] = _number(value, f"{OPTION}.{word}")
     return {classes[number]: found[number] for number in sorted(found)}
+
+
+def _pairs(text: str) -> Iterator[tuple[str, float | str]]:
+    """Of `{3: 3.5, Ankle boot: fit}`."""
+    for pair in filter(None, map(str.strip, text[1:-1].split(","))):
+        word, colon, value = (part.strip() for part in pair.rpartition(":"))
+        if not colon:
+            raise ConfigError(f"{OPTION}={text}: {EXPECTED}")
+        try:
+            yield word, float(value)
+        except ValueError:
+            yield word, value
 
 
 def bias_text(bias: Bias, settled: Mapping[str, float], validation: int) -> str:

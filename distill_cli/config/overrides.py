@@ -3,12 +3,17 @@
 Both directions, because messages and completion speak the user's words. Only the choice of a group is
 rewritten: `student.optimizer.lr=0.1` is Hydra's already, `student={epochs: 3}` a mapping to merge, and
 `teacher.views=null` a value, because no option of a group is called null.
+
+One mapping holds what a user puts there: `evaluate.bias={3: 3.5}` replaces all of an experiment's, and goes through
+Hydra as a text, because Hydra would merge the two. `evaluate.bias.3=2` is added to what is there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from distill_cli.errors import ConfigError
 
 ALIASES = {
     "teacher": "model@teacher.model",
@@ -25,11 +30,20 @@ ALIASES = {
     "format": "export.format",
 }
 TYPED = {hydra: typed for typed, hydra in ALIASES.items()}
+FREE = "evaluate.bias"
+MAPPING = re.compile(r"""(?<![$"])\{(?:[^{}]|\$\{[^{}]*\})*\}""")  # with `${seed}` in it
+QUOTED = re.compile(r'"(\{.*?\})"')
 
 
 def as_hydra(override: str) -> str:
     """The override that Hydra understands."""
     key, equals, value = override.partition("=")
+    if key == FREE:
+        return MAPPING.sub(r'"\g<0>"', override)
+    if key.startswith(f"{FREE}."):
+        return f"++{override}"
+    if key == f"~{FREE}":
+        return f"{FREE}=null"
     if value.lstrip().startswith("{") or value in ("null", "???"):
         return override
     return f"{_named(key, ALIASES)}{equals}{value}"
@@ -38,9 +52,23 @@ def as_hydra(override: str) -> str:
 def as_typed(override: str) -> str:
     """The override, or a key alone, as a user would type it. A sweep's jobs have `~key=null` for `~key`."""
     key, equals, value = override.partition("=")
+    if key == FREE:
+        return QUOTED.sub(r"\1", override)
+    if key.startswith(f"++{FREE}."):
+        return override.removeprefix("++")
     if key.startswith("~") and value == "null":
         return _named(key, TYPED)
     return f"{_named(key, TYPED)}{equals}{value}"
+
+
+def check_free(overrides: Sequence[str]) -> None:
+    """Raises `ConfigError` for `evaluate.bias=… evaluate.bias.3=2`, of which Hydra would drop the first."""
+    whole = next((o for o in overrides if o.startswith(f"{FREE}=") and o != f"{FREE}=null"), None)
+    part = next((o for o in overrides if bare_key(o).startswith(f"{FREE}.")), None)
+    if whole and part:
+        raise ConfigError(
+            f"{part}: goes with that of an experiment, not with {whole}; put all classes into {FREE}={{…}}"
+        )
 
 
 def _named(key: str, names: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from omegaconf.errors import (
 from yaml import MarkedYAMLError  # type: ignore[import-untyped]
 
 from distill_cli.config.nearest import nearest, nearest_keys
-from distill_cli.config.overrides import ALIASES, TYPED, as_hydra, as_typed, bare_key
+from distill_cli.config.overrides import ALIASES, FREE, TYPED, as_hydra, as_typed, bare_key
 from distill_cli.hydra_app.combinations import is_combined
 from distill_cli.hydra_app.composition import PRIMARY, config_loader
 
@@ -61,6 +61,8 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str | None:
 
 def unknown_key(key: str, overrides: Sequence[str] = ()) -> str:
     """`no setting 'temprature'; did you mean 'temperature'?`"""
+    if key.startswith(f"{FREE}."):
+        return f"{key} cannot be left out; write {FREE}={{…}} with what is to be there, or {FREE}=null"
     config = _compose([o for o in overrides if bare_key(o) != key])
     nodes = dict(_flatten(config, ""))
     near = nearest_keys(key, [*nodes, "experiment"])

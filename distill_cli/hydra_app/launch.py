@@ -21,7 +21,7 @@ from types import FrameType
 import hydra
 from hydra.core.utils import env_override
 
-from distill_cli.config.overrides import as_hydra
+from distill_cli.config.overrides import as_hydra, check_free
 from distill_cli.errors import ConfigError, Interrupted
 from distill_cli.hydra_app import search
 from distill_cli.hydra_app.arguments import Arguments
@@ -60,6 +60,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
 def _launch(task: Task, arguments: Arguments) -> None:
     """Raises `ConfigError` for whatever Hydra and OmegaConf complain about."""
+    check_free(arguments.overrides)
     overrides = [as_hydra(combined(override)) for override in arguments.overrides]
     if arguments.bare:
         _forget_earlier(arguments)

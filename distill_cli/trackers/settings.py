@@ -44,8 +44,12 @@ def settings_of(config: Config, stage: str) -> dict[str, Setting]:
     sections = [section for section in SECTIONS[stage] if composed[section] is not None]
     found = [pair for section in sections for pair in _flatten(section, composed[section])]
     if stage == "report" and (bias := config.evaluate.bias) is not None:  # it changes what is measured
-        found += _flatten(OPTION, bias)
+        found.append((OPTION, _as_typed(bias) if isinstance(bias, Mapping) else bias))
     return {key: value for key, value in found if key not in NOT_KEPT}
+
+
+def _as_typed(mapping: Mapping[Any, Any]) -> str:
+    return f"{{{', '.join(f'{key}: {value}' for key, value in mapping.items())}}}"
 
 
 def _flatten(path: str, node: Any) -> Iterator[tuple[str, Setting]]:

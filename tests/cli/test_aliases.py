@@ -74,3 +74,41 @@ def test_a_mapping_is_merged_into_the_recipe(capsys):
     config = composed(capsys, "student={epochs: 3, l1: 0.5}")
     assert (config.student.epochs, config.student.l1) == (3, 0.5)
     assert config.student.model.name == composed(capsys).student.model.name
+
+
+@pytest.mark.parametrize(
+    ("typed", "bias"),
+    [
+        ("evaluate.bias={8: 2}", "{8: 2}"),
+        ("evaluate.bias={8:2,3:${seed}}", "{8:2,3:0}"),
+        ("evaluate.bias=fit", "fit"),
+        ("evaluate.bias=null", None),
+        ("~evaluate.bias", None),
+        ("evaluate.bias.3=2", {3: 3.5, "3": 2}),
+        ("evaluate.bias.8=2", {3: 3.5, "8": 2}),
+        ("+evaluate.bias={8: 2}", {3: 3.5, 8: 2}),
+    ],
+)
+def test_a_bias_replaces_that_of_an_experiment_and_one_class_is_changed_in_it(capsys, typed, bias):
+    found = composed(capsys, "experiment=mnist_hinton_without_3", typed, "--resolve")
+    assert found.evaluate.bias == bias
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["evaluate.bias={8: 2}", "evaluate.bias={8: 1},{3: 2, Ankle boot: fit},fit", "evaluate.bias.3=1,2"],
+)
+def test_a_bias_is_shown_as_it_was_typed_and_means_the_same_when_typed_again(typed):
+    assert as_typed(as_hydra(typed)) == typed and as_hydra(as_hydra(typed)) == as_hydra(typed)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("evaluate.bias=fit", "+evaluate.bias.3=2"), "put all classes into evaluate.bias={…}"),
+        (("~evaluate.bias.3",), "evaluate.bias.3 cannot be left out; write evaluate.bias={…}"),
+    ],
+)
+def test_what_would_be_lost_from_a_bias_is_refused(capsys, words, line):
+    ended = within(capsys, "experiment=mnist_hinton_without_3", *words, "--cfg", "job")
+    assert ended.code == 2 and line in ended.line

@@ -42,6 +42,8 @@ def nll(predictions: Predictions, bias) -> torch.Tensor:
         ({"3": -1}, {"3": -1.0}),
         ({3: "fit", "3": 2}, {"3": 2.0}),  # an experiment's, and an override
         ({8: "fit", 7: 2}, {"7": 2.0, "8": None}),
+        ("{8: fit,7:-2e-1}", {"7": -0.2, "8": None}),  # as it is typed
+        ("{}", {}),
     ],
 )
 def test_a_number_or_fit_for_each_class_by_name_or_number(typed, bias):
@@ -50,7 +52,8 @@ def test_a_number_or_fit_for_each_class_by_name_or_number(typed, bias):
 
 
 def test_names_of_several_words_and_numbers_of_named_classes():
-    assert read_bias({"Ankle boot": 1, 0: 2}, SHOES, ()) == {"Sandal": 2.0, "Ankle boot": 1.0}
+    for typed in ({"Ankle boot": 1, 0: 2}, "{Ankle boot: 1, 0: 2}"):
+        assert read_bias(typed, SHOES, ()) == {"Sandal": 2.0, "Ankle boot": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,8 @@ def test_names_of_several_words_and_numbers_of_named_classes():
         ("fitted", "evaluate.bias=fitted: must be a number for each class"),
         ([1, 2], "must be a number for each class"),
         ({10: 1}, r"evaluate.bias.10: there is no class 10"),
+        ("{3 3.5}", r"evaluate.bias=\{3 3.5\}: must be a number for each class"),
+        ("{3: true}", "evaluate.bias.3=true: must be a number, or fit"),
         ({"Sneakers": 1}, "evaluate.bias.Sneakers: there is no class 'Sneakers'"),
         ({3: math.nan}, r"evaluate.bias.3=nan: must be a number, or fit"),
         ({3: math.inf}, "evaluate.bias.3=inf: must be a number"),

@@ -247,7 +247,9 @@ def test_results_and_gates_go_by_the_corrected_figures(taught):
         gates.hold_gates(judged, None)
 
 
-@pytest.mark.parametrize("form", ["evaluate.bias={3: 3.5}", "evaluate.bias={3:3.5}", "+evaluate.bias.3=3.5"])
+@pytest.mark.parametrize(
+    "form", ["evaluate.bias={3: 3.5}", "evaluate.bias={3:3.5}", "evaluate.bias.3=3.5", "+evaluate.bias.3=3.5"]
+)
 def test_the_forms_of_the_command_line_are_one(taught, form):
     assert taught(form).plan.bias == {"3": 3.5}
 

@@ -88,10 +88,10 @@ def test_no_path_and_nothing_of_the_trackers_themselves_is_shown(config, stage):
 
 
 def test_a_report_has_its_bias_and_nothing_that_was_trained_has():
-    biased = OmegaConf.to_object(config_of([*OVERRIDES, "evaluate.bias={3: fit, 7: -0.5}"]))
-    assert {"evaluate.bias.3": "fit", "evaluate.bias.7": -0.5}.items() <= settings_of(
-        biased, "report"
-    ).items()
-    for stage in SECTIONS:
-        shown = settings_of(OmegaConf.to_object(config_of(OVERRIDES)) if stage == "report" else biased, stage)
-        assert not [key for key in shown if key.startswith("evaluate.")]
+    typed = OmegaConf.to_object(config_of([*OVERRIDES, "evaluate.bias={3: fit, 7: -0.5}"]))
+    from_a_file = OmegaConf.to_object(config_of(["experiment=mnist_hinton_without_3"]))
+    assert settings_of(typed, "report")["evaluate.bias"] == "{3: fit, 7: -0.5}"
+    assert settings_of(from_a_file, "report")["evaluate.bias"] == "{3: 3.5}"
+    for stage in set(SECTIONS) - {"report"}:
+        assert "evaluate.bias" not in settings_of(typed, stage)
+    assert "evaluate.bias" not in settings_of(OmegaConf.to_object(config_of(OVERRIDES)), "report")
