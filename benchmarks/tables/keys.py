@@ -52,7 +52,10 @@ def planning() -> Iterator[KeysOf]:
                     raise CannotRun(complaint) from error
                 raise
 
-        yield keys_of
+        try:
+            yield keys_of
+        finally:
+            shared.release()
 
 
 def _keys(plan: Plan) -> Keys:

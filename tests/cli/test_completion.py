@@ -54,4 +54,4 @@ def test_the_shell_gets_them(tmp_path):
     ended = installed(
         cwd=tmp_path, COMP_WORDS=words, COMP_CWORD="2", _DISTILL_COMPLETE="complete_bash", TERM="dumb"
     )
-    assert ended.out.split() == ["student=resnet50", "student=resnet56"]
+    assert ended.out.split() == ["student=resnet50", "student=resnet50_cifar", "student=resnet56"]

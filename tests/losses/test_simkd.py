@@ -1,11 +1,17 @@
 """A student behind its teacher's classifier: what it is made of, how it is saved, and that it learns."""
 
+import sys
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 from torch import nn
+
+sys.path.append(str(Path(__file__).parents[1] / "models"))  # for `published_weights`
+
+from published_weights import publish
 
 import distill_cli
 from distill_cli.artifacts.files import make_directory, write_bytes
@@ -217,13 +223,10 @@ def test_an_artefact_fetches_no_weights_for_its_backbone(tmp_path, monkeypatch):
     assert torch.equal(found(pictures), model.eval()(pictures))
 
 
-def test_a_pretrained_backbone_is_fetched_for_training(monkeypatch):
-    pretrained = torchvision.models.resnet18()
-    monkeypatch.setattr(
-        torchvision.models.WeightsEnum, "get_state_dict", lambda *_, **__: pretrained.state_dict()
-    )
+def test_a_pretrained_backbone_is_fetched_for_training(monkeypatch, tmp_path):
+    pretrained, _ = publish(monkeypatch, tmp_path, "resnet18")
     model = student_of({**RESNET18, "weights": "DEFAULT"}, PHOTO)
-    assert torch.equal(model.backbone.conv1.weight, pretrained.conv1.weight)
+    assert torch.equal(model.backbone.conv1.weight, pretrained["conv1.weight"])
 
 
 def test_a_student_that_meets_its_teachers_embeddings_meets_its_logits():

@@ -1,6 +1,7 @@
 """The experiments for ImageNet on a folder of its shape: `distill run`, made small and otherwise as it is."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -43,7 +44,11 @@ def data(tmp_path_factory) -> Path:
 
 def ran(directory: Path, *words: str) -> dict:
     output = directory / "out"
+    handlers = logging.getLogger().handlers[:]
     code = run("run", [*words, f"paths.artifacts={directory / 'artifacts'}", f"hydra.run.dir={output}"])
+    for handler in set(logging.getLogger().handlers) - set(handlers):  # Hydra leaves its file open
+        handler.close()
+    logging.getLogger().handlers[:] = handlers
     assert code == 0, (output / "error.json").read_text()
     return json.loads((output / "result.json").read_text())
 
